@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes a layer blob from the stream of a tar.
+//!
+//! [`LayerWriter`] cuts what is written to it into frames (the only copy) and
+//! deals them to the compressing threads in turn; taking results back in the
+//! same turn keeps their order without a reorder buffer, so the bytes written
+//! do not depend on the number of threads. Two more threads hash what goes in
+//! and what comes out. Queues are short: memory is a few frames per thread.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use super::contents;
+use crate::seekable::{FRAME_BYTES, FrameInfo, SeekTable, compress_frame, compressor};
+use crate::toc::{Entry, Toc};
+use crate::{Digest, Sha256Stream};
+
+/// Frames that may wait at each thread.
+const QUEUE: usize = 3;
+
+/// How to compress a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerOptions {
+    /// Zstandard level, 1 to 19.
+    pub level: i32,
+    /// Threads that compress; at least one is used.
+    pub threads: usize,
+}
+
+impl Default for LayerOptions {
+    fn default() -> Self {
+        Self {
+            level: 3,
+            threads: thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// A finished layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerSummary {
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Length of the blob.
+    pub size: u64,
+    /// Digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// Length of the uncompressed tar.
+    pub tar_size: u64,
+}
+
+/// Takes a tar as a stream and writes it as a layer blob.
+#[derive(Debug)]
+pub struct LayerWriter<W> {
+    out: W,
+    /// Bytes of the frame that is not yet full.
+    frame: Vec<u8>,
+    workers: Vec<Worker>,
+    /// The worker that gets the next frame.
+    next: usize,
+    /// The workers that owe a result, in order.
+    pending: VecDeque<usize>,
+    frames: Vec<FrameInfo>,
+    tar_hash: HashThread,
+    blob_hash: HashThread,
+    tar_size: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl<W: Write> LayerWriter<W> {
+    /// Starts a layer that goes to `out`.
+    ///
+    /// # Errors
+    /// Zstandard refuses the level, or the host a thread.
+    pub fn new(out: W, options: LayerOptions) -> io::Result<Self> {
+        let workers = (0..options.threads.max(1)).map(|_| Worker::start(options.level));
+        Ok(Self {
+            out,
+            frame: Vec::with_capacity(FRAME_BYTES),
+            workers: workers.collect::<io::Result<_>>()?,
+            next: 0,
+            pending: VecDeque::new(),
+            frames: Vec::new(),
+            tar_hash: HashThread::start("hash tar")?,
+            blob_hash: HashThread::start("hash blob")?,
+            tar_size: 0,
+            spare: Vec::new(),
+        })
+    }
+
+    /// Writes what remains, the table of contents and the seek table. `entries`
+    /// describe the tar that was written, in order of their paths.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the entries are not a proper table of this tar, or
+    /// what writing said. What was written is then useless.
+    pub fn finish(mut self, entries: Vec<Entry>) -> io::Result<LayerSummary> {
+        self.submit()?;
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let table = Toc { entries }.encode(self.tar_size).map_err(invalid)?;
+        let contents = contents::encode(&table)?;
+        drop(table);
+        while !self.pending.is_empty() {
+            self.collect()?;
+        }
+        let length = u32::try_from(contents.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        self.frames.push(FrameInfo::skippable(length));
+        self.emit(contents)?;
+        let frames = std::mem::take(&mut self.frames);
+        let seek_table = SeekTable { frames }.encode();
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        self.emit(seek_table.map_err(invalid)?)?;
+        self.out.flush()?;
+        let (digest, size) = self.blob_hash.finish()?;
+        let (diff_id, tar_size) = self.tar_hash.finish()?;
+        Ok(LayerSummary {
+            digest,
+            size,
+            diff_id,
+            tar_size,
+        })
+    }
+
+    /// Hands the current frame, if it has anything, to the next worker.
+    fn submit(&mut self) -> io::Result<()> {
+        if self.frame.is_empty() {
+            return Ok(());
+        }
+        if self.pending.len() >= self.workers.len() * QUEUE {
+            self.collect()?;
+        }
+        let fresh = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES));
+        let full = Arc::new(std::mem::replace(&mut self.frame, fresh));
+        self.tar_size += full.len() as u64;
+        self.tar_hash.update(&full)?;
+        self.workers[self.next].submit(full)?;
+        self.pending.push_back(self.next);
+        self.next = (self.next + 1) % self.workers.len();
+        Ok(())
+    }
+
+    /// Waits for the oldest frame and writes it.
+    fn collect(&mut self) -> io::Result<()> {
+        let Some(worker) = self.pending.pop_front() else {
+            return Ok(());
+        };
+        let Compressed { data, frame, info } = self.workers[worker].collect()?;
+        // Usually the hash has passed it by now; otherwise it is freed there.
+        if let Ok(mut data) = Arc::try_unwrap(data) {
+            data.clear();
+            self.spare.push(data);
+        }
+        self.frames.push(info);
+        self.emit(frame)
+    }
+
+    fn emit(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        self.out.write_all(&bytes)?;
+        self.blob_hash.update(&Arc::new(bytes))
+    }
+}
+
+impl<W: Write> Write for LayerWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(FRAME_BYTES - self.frame.len());
+        self.frame.extend_from_slice(&bytes[..taken]);
+        if self.frame.len() == FRAME_BYTES {
+            self.submit()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A frame is written when it is full: flushing must not change the bytes.
+        Ok(())
+    }
+}
+
+struct Compressed {
+    data: Arc<Vec<u8>>,
+    frame: Vec<u8>,
+    info: FrameInfo,
+}
+
+/// A thread that compresses. It ends when its input is dropped.
+#[derive(Debug)]
+struct Worker {
+    input: SyncSender<Arc<Vec<u8>>>,
+    output: Receiver<io::Result<Compressed>>,
+}
+
+impl Worker {
+    fn start(level: i32) -> io::Result<Self> {
+        // Here, so that a bad level is reported before anything is read.
+        let mut compressor = compressor(level)?;
+        let (input, jobs) = sync_channel::<Arc<Vec<u8>>>(QUEUE);
+        let (results, output) = sync_channel(QUEUE);
+        let mut run = move |data: Arc<Vec<u8>>| {
+            let mut frame = Vec::new();
+            let info = compress_frame(&mut compressor, &data, &mut frame)?;
+            frame.shrink_to_fit();
+            Ok(Compressed { data, frame, info })
+        };
+        thread::Builder::new()
+            .name("compress".into())
+            .spawn(move || {
+                for data in jobs {
+                    if results.send(run(data)).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { input, output })
+    }
+
+    fn submit(&self, data: Arc<Vec<u8>>) -> io::Result<()> {
+        self.input.send(data).map_err(|_| died("compress"))
+    }
+
+    fn collect(&self) -> io::Result<Compressed> {
+        self.output.recv().map_err(|_| died("compress"))?
+    }
+}
+
+/// A thread that computes a digest of what it is sent.
+#[derive(Debug)]
+struct HashThread {
+    input: SyncSender<Arc<Vec<u8>>>,
+    thread: JoinHandle<(Digest, u64)>,
+}
+
+impl HashThread {
+    fn start(name: &str) -> io::Result<Self> {
+        let (input, chunks) = sync_channel::<Arc<Vec<u8>>>(QUEUE);
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            let mut hash = Sha256Stream::new();
+            for chunk in chunks {
+                hash.update(&chunk);
+            }
+            let length = hash.length();
+            (hash.finish(), length)
+        })?;
+        Ok(Self { input, thread })
+    }
+
+    fn update(&self, chunk: &Arc<Vec<u8>>) -> io::Result<()> {
+        self.input.send(Arc::clone(chunk)).map_err(|_| died("hash"))
+    }
+
+    fn finish(self) -> io::Result<(Digest, u64)> {
+        drop(self.input);
+        self.thread.join().map_err(|_| died("hash"))
+    }
+}
+
+/// A helper thread ended early, which only a panic in it can cause.
+fn died(what: &str) -> io::Error {
+    io::Error::other(format!("{what}: helper thread died"))
+}
