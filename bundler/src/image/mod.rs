@@ -1,2 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A selected image: manifest, configuration and verified layers.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use elfuse_payload::Digest;
+
+/// How a layer's tar is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerMediaType {
+    /// Not at all.
+    Tar,
+    /// Gzip, any number of members.
+    Gzip,
+    /// Zstandard, any number of frames.
+    Zstd,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Compression of the blob.
+    pub media_type: LayerMediaType,
+    /// Of the blob.
+    pub digest: Digest,
+    /// Length of the blob.
+    pub size: u64,
+    /// Of the uncompressed tar; `None` when no configuration states it.
+    pub diff_id: Option<Digest>,
+    /// The bytes.
+    pub blob: BlobHandle,
+}
+
+/// A blob that can be read any number of times.
+#[derive(Debug, Clone)]
+pub struct BlobHandle {
+    path: PathBuf,
+}
+
+impl BlobHandle {
+    /// A blob in a file of its own, already verified.
+    #[must_use]
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Reads the blob from its beginning.
+    ///
+    /// # Errors
+    /// What opening the file says.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(&self.path)?))
+    }
+}
