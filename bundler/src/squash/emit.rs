@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes the tree as one deterministic tar, and describes it for the table of
+//! contents.
+//!
+//! Names come in byte order of their paths. The first name of a file carries
+//! its contents and attributes, later names are hard links to the first.
+//! Contents pass through one buffer; nothing else grows with their size.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use elfuse_payload::Digest;
+use elfuse_payload::toc;
+
+use super::entry::{Content, Meta, Timestamp};
+use super::tar::writer::{END, Flag, Head, pad, write_header};
+use super::tree::{Body, NodeId, Path, Tree};
+
+const BUFFER: usize = 1 << 20;
+
+/// Why emitting failed: the two ends have different culprits.
+pub(crate) enum Failure {
+    Scratch(io::Error),
+    Write(io::Error),
+}
+
+/// Writes the tar to `out` and returns the table of contents in path order.
+pub(crate) fn emit(
+    tree: &Tree,
+    sources: &[File],
+    epoch: Option<i64>,
+    out: &mut dyn Write,
+) -> Result<Vec<toc::Entry>, Failure> {
+    let paths = tree.paths();
+    let mut first_names = vec![None; tree.len()];
+    let mut emitter = Emitter {
+        out,
+        sources,
+        buffer: Vec::with_capacity(BUFFER + 4096),
+        position: 0,
+    };
+    let mut entries = Vec::with_capacity(paths.len());
+    for (index, Path { path, node }) in paths.iter().enumerate() {
+        let slot = &mut first_names[tree.index(*node)];
+        let first = slot.map(|first: usize| paths[first].path.as_slice());
+        slot.get_or_insert(index);
+        entries.push(emitter.entry(tree, path, *node, first, epoch)?);
+    }
+    emitter.buffer.extend_from_slice(&END);
+    emitter.flush()?;
+    Ok(entries)
+}
+
+struct Emitter<'a> {
+    out: &'a mut dyn Write,
+    sources: &'a [File],
+    buffer: Vec<u8>,
+    /// Offset in the tar of the buffer's first byte.
+    position: u64,
+}
+
+impl Emitter<'_> {
+    fn entry(
+        &mut self,
+        tree: &Tree,
+        path: &[u8],
+        node: NodeId,
+        first: Option<&[u8]>,
+        epoch: Option<i64>,
+    ) -> Result<toc::Entry, Failure> {
+        let node = tree.node(node);
+        let mtime = clamp(node.meta.mtime, epoch);
+        let (flag, content) = match (&node.body, first) {
+            (_, Some(first)) => (Flag::Hardlink(first), None),
+            (Body::File(content), None) => (Flag::File, Some(content)),
+            (Body::Dir(_), None) => (Flag::Dir, None),
+            (Body::Symlink(target), None) => (Flag::Symlink(target), None),
+            (Body::CharDevice(major, minor), None) => (Flag::CharDevice(*major, *minor), None),
+            (Body::BlockDevice(major, minor), None) => (Flag::BlockDevice(*major, *minor), None),
+            (Body::Fifo, None) => (Flag::Fifo, None),
+        };
+        let size = content.map_or(0, |content| content.size);
+        write_header(
+            &mut self.buffer,
+            &Head {
+                path,
+                flag,
+                meta: &node.meta,
+                mtime,
+                size,
+            },
+        );
+        let offset = self.position + self.buffer.len() as u64;
+        if let Some(content) = content {
+            self.content(content)?;
+            pad(&mut self.buffer, size);
+        }
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(describe(
+            path,
+            flag,
+            &node.meta,
+            mtime,
+            content.map(|c| (offset, c.size, c.digest)),
+        ))
+    }
+
+    fn content(&mut self, content: &Content) -> Result<(), Failure> {
+        let source = self.sources.get(content.source as usize);
+        let source = source.ok_or_else(|| Failure::Scratch(io::ErrorKind::NotFound.into()))?;
+        let mut done = 0;
+        while done < content.size {
+            if self.buffer.len() >= BUFFER {
+                self.flush()?;
+            }
+            let start = self.buffer.len();
+            let left = usize::try_from(content.size - done).unwrap_or(usize::MAX);
+            let step = left.min(BUFFER - start);
+            self.buffer.resize(start + step, 0);
+            source
+                .read_exact_at(&mut self.buffer[start..], content.offset + done)
+                .map_err(Failure::Scratch)?;
+            done += step as u64;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.out.write_all(&self.buffer).map_err(Failure::Write)?;
+        self.position += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// `SOURCE_DATE_EPOCH` is the latest time a reproducible build may record.
+fn clamp(mtime: Timestamp, epoch: Option<i64>) -> Timestamp {
+    let latest = epoch.map(|secs| Timestamp { secs, nanos: 0 });
+    latest.map_or(mtime, |latest| mtime.min(latest))
+}
+
+fn describe(
+    path: &[u8],
+    flag: Flag<'_>,
+    meta: &Meta,
+    mtime: Timestamp,
+    content: Option<(u64, u64, Digest)>,
+) -> toc::Entry {
+    let mut device = (0, 0);
+    let mut link = Vec::new();
+    let kind = match flag {
+        Flag::File => toc::Kind::File,
+        Flag::Dir => toc::Kind::Dir,
+        Flag::Fifo => toc::Kind::Fifo,
+        Flag::Symlink(target) => {
+            link = target.to_vec();
+            toc::Kind::Symlink
+        }
+        Flag::Hardlink(first) => {
+            link = first.to_vec();
+            toc::Kind::Hardlink
+        }
+        Flag::CharDevice(major, minor) => {
+            device = (major, minor);
+            toc::Kind::CharDevice
+        }
+        Flag::BlockDevice(major, minor) => {
+            device = (major, minor);
+            toc::Kind::BlockDevice
+        }
+    };
+    let (offset, size, digest) = match content {
+        Some((offset, size, digest)) => (offset, size, Some(digest)),
+        None => (0, 0, None),
+    };
+    toc::Entry {
+        path: path.to_vec(),
+        kind,
+        mode: meta.mode,
+        uid: meta.uid,
+        gid: meta.gid,
+        mtime,
+        xattrs: meta
+            .xattrs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+        link,
+        device,
+        offset,
+        size,
+        digest,
+    }
+}

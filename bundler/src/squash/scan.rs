@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads layers: decompress, hash, take apart, keep the contents.
+//!
+//! Each layer runs three threads (decode, hash, parse) and several layers run
+//! at once; they share only the account of limits. A layer's entries leave
+//! [`scan`] only after its uncompressed digest has been found right.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded};
+use elfuse_payload::{Digest, Sha256Stream};
+
+use super::decode::{Chunk, Pieces, pump};
+use super::error::SquashError;
+use super::limits::Account;
+use super::parse::{LayerId, Scanned, parse};
+use crate::image::Layer;
+use crate::progress::{Progress, Task};
+
+/// Pieces on their way between two threads.
+const QUEUE: usize = 4;
+
+/// What scanning needs besides the layer.
+pub(crate) struct Scan<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) scratch: &'a Path,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) threads: usize,
+}
+
+/// Scans all layers, the result in their order. The contents of layer `i` are
+/// source number `i`. Stops at the first error.
+pub(crate) fn scan(layers: &[Layer], scan: &Scan<'_>) -> Result<Vec<Scanned>, SquashError> {
+    let next = AtomicUsize::new(0);
+    let workers = scan.threads.clamp(1, layers.len().max(1));
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Relaxed);
+            let Some(layer) = layers.get(index) else {
+                return Ok(done);
+            };
+            match scan_layer(layer, index, scan) {
+                Ok(scanned) => done.push((index, scanned)),
+                Err(error) => {
+                    // Nobody takes up another layer.
+                    next.store(layers.len(), Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+    };
+    let mut all = Vec::with_capacity(layers.len());
+    thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for handle in handles {
+            let done = handle
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            all.extend(done);
+        }
+        Ok::<_, SquashError>(())
+    })?;
+    all.sort_unstable_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, scanned)| scanned).collect())
+}
+
+fn scan_layer(layer: &Layer, index: usize, scan: &Scan<'_>) -> Result<Scanned, SquashError> {
+    let read_error = |source| SquashError::Read {
+        layer: layer.digest,
+        source,
+    };
+    let blob = layer.blob.open().map_err(read_error)?;
+    let task = scan.progress.task(
+        &format!("squash {}", short(&layer.digest)),
+        Some(layer.size),
+    );
+    let task: Arc<dyn Task> = Arc::from(task);
+    let counted = Box::new(Counted {
+        inner: blob,
+        task: Arc::clone(&task),
+    });
+    let id = LayerId {
+        digest: layer.digest,
+        size: layer.size,
+        source: u32::try_from(index).unwrap_or(u32::MAX),
+    };
+    let (hash_in, hash_out) = bounded(QUEUE);
+    let (parse_in, parse_out) = bounded(QUEUE);
+    let (scanned, actual) = thread::scope(|scope| {
+        scope.spawn(move || pump(layer.media_type, counted, &hash_in, &parse_in));
+        let hasher = scope.spawn(move || hash(&hash_out));
+        let scanned = parse(Pieces::new(parse_out), id, scan.account, scan.scratch);
+        (
+            scanned,
+            hasher
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        )
+    });
+    let scanned = scanned?;
+    if let Some(expected) = layer.diff_id.filter(|expected| *expected != actual) {
+        return Err(SquashError::DiffId {
+            layer: layer.digest,
+            expected,
+            actual,
+        });
+    }
+    task.finish();
+    Ok(scanned)
+}
+
+/// The first twelve digits, as people quote digests.
+fn short(digest: &Digest) -> String {
+    digest
+        .to_string()
+        .chars()
+        .skip("sha256:".len())
+        .take(12)
+        .collect()
+}
+
+fn hash(pieces: &Receiver<Arc<Chunk>>) -> Digest {
+    let mut stream = Sha256Stream::new();
+    for chunk in pieces {
+        stream.update(chunk.bytes());
+    }
+    stream.finish()
+}
+
+struct Counted {
+    inner: Box<dyn Read + Send>,
+    task: Arc<dyn Task>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.task.advance(count as u64);
+        Ok(count)
+    }
+}

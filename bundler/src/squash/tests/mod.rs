@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests of the squash below its public entry: rules one by one, random layers
+//! against a naive model, mutated archives, and archive forms byte by byte.
+
+mod forms;
+mod fuzz;
+mod limits;
+mod model;
+mod rules;
+
+use std::io::Read;
+
+use elfuse_payload::Digest;
+
+use super::entry::{Entry, Kind, Meta};
+use super::error::SquashError;
+use super::limits::{Account, Limits};
+use super::parse::{LayerId, Scanned, parse};
+use super::tree::Tree;
+use super::{SquashOptions, emit};
+
+/// Metadata that tells `tag` apart.
+fn meta(tag: u32) -> Meta {
+    Meta {
+        mode: 0o644,
+        uid: tag,
+        ..Meta::implicit_dir()
+    }
+}
+
+fn entry(path: &str, kind: Kind, tag: u32) -> Entry {
+    Entry {
+        path: path.as_bytes().to_vec(),
+        kind,
+        meta: meta(tag),
+    }
+}
+
+fn dir(path: &str, tag: u32) -> Entry {
+    entry(path, Kind::Dir, tag)
+}
+
+/// A file; fifos and files follow the same rules and need no contents.
+fn file(path: &str, tag: u32) -> Entry {
+    entry(path, Kind::Fifo, tag)
+}
+
+fn symlink(path: &str, target: &str) -> Entry {
+    entry(path, Kind::Symlink(target.as_bytes().to_vec()), 0)
+}
+
+fn hardlink(path: &str, target: &str) -> Entry {
+    entry(path, Kind::Hardlink(target.as_bytes().to_vec()), 99)
+}
+
+/// One line per name: path, owner (the tag), `*` when it is not the first name
+/// of its file.
+fn listing(tree: &Tree) -> Vec<String> {
+    let paths = tree.paths();
+    let mut lines = Vec::new();
+    for (index, path) in paths.iter().enumerate().skip(1) {
+        let first = paths.iter().position(|other| other.node == path.node);
+        let mark = match first.filter(|&first| first < index) {
+            Some(first) => format!(" = {}", paths[first].path.escape_ascii()),
+            None => format!(" {}", tree.node(path.node).meta.uid),
+        };
+        lines.push(format!("{}{mark}", path.path.escape_ascii()));
+    }
+    lines
+}
+
+fn apply_all(layers: Vec<Vec<Entry>>) -> Result<Tree, super::Problem> {
+    let mut tree = Tree::new();
+    for (index, layer) in layers.into_iter().enumerate() {
+        for entry in layer {
+            tree.apply(u32::try_from(index).expect("few layers"), entry)?;
+        }
+    }
+    Ok(tree)
+}
+
+/// Takes an archive apart as a layer of a trusted image.
+fn scan(bytes: &[u8], limits: Limits) -> Result<Scanned, SquashError> {
+    let id = LayerId {
+        digest: Digest::of(bytes),
+        size: bytes.len() as u64,
+        source: 0,
+    };
+    parse(
+        bytes,
+        id,
+        &Account::new(limits),
+        &SquashOptions::default().scratch,
+    )
+}
+
+fn scan_and_apply(bytes: &[u8]) -> Option<(Tree, Scanned)> {
+    let mut scanned = scan(
+        bytes,
+        Limits {
+            bytes: 16 << 20,
+            ..Limits::default()
+        },
+    )
+    .ok()?;
+    let mut tree = Tree::new();
+    for entry in std::mem::take(&mut scanned.entries) {
+        tree.apply(0, entry).ok()?;
+    }
+    Some((tree, scanned))
+}
+
+/// The normal form of a tree.
+fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
+    let mut out = Vec::new();
+    let sources = [scanned.contents.try_clone().expect("a descriptor")];
+    let emitted = emit::emit(tree, &sources, None, &mut out);
+    assert!(emitted.is_ok(), "emitting to memory");
+    out
+}
+
+fn read_all(mut reader: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).expect("memory");
+    bytes
+}
