@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Guest programs, image builder and end-to-end tests.
+
+pub mod tarball;
