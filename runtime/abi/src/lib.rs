@@ -10,15 +10,21 @@
 pub mod auxv;
 pub mod capability;
 pub mod errno;
+pub mod fcntl;
 pub mod futex;
+pub mod inotify;
+pub mod ioctl;
 pub mod mman;
 pub mod nr;
+pub mod poll;
 pub mod prctl;
 pub mod resource;
 pub mod rseq;
 pub mod sched;
 pub mod signal;
+pub mod stat;
 pub mod system;
+pub mod termios;
 pub mod time;
 pub mod wait;
 

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The file systems, and the descriptors that are no files.
+
+pub mod inotify;
+pub mod overlay;
+pub mod tmpfs;

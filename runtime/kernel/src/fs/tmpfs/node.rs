@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One file in memory: metadata, entries or bytes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use linux_abi::Errno;
+use linux_abi::fcntl as seal;
+
+use super::data::Data;
+use super::{BLOCK, BLOCK_LEN, Shared};
+use crate::file::{Caller, IoSink, IoSource};
+use crate::mm::{MapError, Mappable, Page};
+use crate::vfs::{
+    Attachments, Attr, DirEntry, Directory, Fallocate, Inode, Kind, MAX_FILE_SIZE, NewKind,
+    NewNode, Regular, SetAttr, SetTime, Timespec, XattrSet, Xattrs,
+};
+
+/// Bytes moved between user memory and the file at a time.
+const CHUNK: usize = 64 * 1024;
+/// Bytes of extended attributes that one file may have.
+const XATTR_SPACE: usize = 1 << 20;
+
+struct Meta {
+    perm: u32,
+    nlink: u32,
+    uid: u32,
+    gid: u32,
+    atime: Timespec,
+    mtime: Timespec,
+    ctime: Timespec,
+    btime: Timespec,
+    /// A file from `O_TMPFILE`: may get its first name.
+    is_linkable: bool,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_name: BTreeMap<Box<[u8]>, Arc<TmpNode>>,
+    is_removed: bool,
+}
+
+#[derive(Default)]
+struct Bytes {
+    io: Mutex<()>,
+    data: RwLock<Data>,
+    seals: AtomicU32,
+}
+
+enum Body {
+    Directory(Mutex<Entries>),
+    Regular(Bytes),
+    Symlink(Vec<u8>),
+    Node(u64),
+}
+
+/// A file in memory.
+pub struct TmpNode {
+    me: std::sync::Weak<Self>,
+    shared: Arc<Shared>,
+    kind: Kind,
+    ino: u64,
+    meta: Mutex<Meta>,
+    body: Body,
+    xattrs: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    attachments: Attachments,
+}
+
+impl TmpNode {
+    pub(super) fn new(shared: &Arc<Shared>, node: &NewNode) -> Result<Arc<Self>, Errno> {
+        let ino = shared.take_inode()?;
+        let now = shared.clock.now();
+        let kind = node.kind.kind();
+        let body = match &node.kind {
+            NewKind::Regular => Body::Regular(Bytes::default()),
+            NewKind::Directory => Body::Directory(Mutex::default()),
+            NewKind::Symlink(target) => Body::Symlink(target.clone()),
+            NewKind::Char(dev) | NewKind::Block(dev) => Body::Node(*dev),
+            NewKind::Fifo | NewKind::Socket => Body::Node(0),
+        };
+        let meta = Meta {
+            perm: node.perm,
+            nlink: if kind == Kind::Directory { 2 } else { 1 },
+            uid: node.uid,
+            gid: node.gid,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            is_linkable: false,
+        };
+        Ok(Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            shared: shared.clone(),
+            kind,
+            ino,
+            meta: Mutex::new(meta),
+            body,
+            xattrs: Mutex::default(),
+            attachments: Attachments::default(),
+        }))
+    }
+
+    pub(super) fn new_unnamed(shared: &Arc<Shared>, node: &NewNode) -> Result<Arc<Self>, Errno> {
+        let made = Self::new(shared, node)?;
+        made.set_unnamed();
+        Ok(made)
+    }
+
+    fn set_unnamed(&self) {
+        let mut meta = self.meta();
+        meta.nlink = 0;
+        meta.is_linkable = true;
+    }
+
+    fn meta(&self) -> MutexGuard<'_, Meta> {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entries(&self) -> Result<MutexGuard<'_, Entries>, Errno> {
+        match &self.body {
+            Body::Directory(entries) => {
+                Ok(entries.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    fn bytes(&self) -> Result<&Bytes, Errno> {
+        match &self.body {
+            Body::Regular(bytes) => Ok(bytes),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn touch_content(&self) {
+        let now = self.shared.clock.now();
+        let mut meta = self.meta();
+        meta.mtime = now;
+        meta.ctime = now;
+    }
+
+    fn touch_change(&self) {
+        let now = self.shared.clock.now();
+        self.meta().ctime = now;
+    }
+
+    /// Keeps the access time as `relatime` does.
+    fn touch_access(&self) {
+        let now = self.shared.clock.now();
+        let mut meta = self.meta();
+        let is_old = now.sec - meta.atime.sec >= 24 * 3600;
+        if meta.atime <= meta.mtime || meta.atime <= meta.ctime || is_old {
+            meta.atime = now;
+        }
+    }
+
+    fn change_links(&self, delta: i32) {
+        let now = self.shared.clock.now();
+        let mut meta = self.meta();
+        meta.nlink = meta.nlink.saturating_add_signed(delta);
+        meta.ctime = now;
+    }
+
+    /// Adds an entry; the `names` lock is held.
+    fn insert(&self, name: &[u8], child: &Arc<Self>) -> Result<(), Errno> {
+        let mut entries = self.entries()?;
+        if entries.is_removed {
+            return Err(Errno::ENOENT);
+        }
+        if entries.by_name.contains_key(name) {
+            return Err(Errno::EEXIST);
+        }
+        entries.by_name.insert(name.into(), child.clone());
+        drop(entries);
+        self.touch_content();
+        if child.kind == Kind::Directory {
+            self.change_links(1);
+        }
+        Ok(())
+    }
+
+    /// Takes an entry out; the `names` lock is held.
+    fn take(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
+        let child = self.entries()?.by_name.remove(name).ok_or(Errno::ENOENT)?;
+        self.touch_content();
+        if child.kind == Kind::Directory {
+            self.change_links(-1);
+        }
+        Ok(child)
+    }
+
+    fn get(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
+        self.entries()?.by_name.get(name).cloned().ok_or(Errno::ENOENT)
+    }
+
+    /// Closes a directory for good, when it is empty.
+    fn close_directory(&self) -> Result<(), Errno> {
+        let mut entries = self.entries()?;
+        if !entries.by_name.is_empty() {
+            return Err(Errno::ENOTEMPTY);
+        }
+        entries.is_removed = true;
+        drop(entries);
+        self.change_links(-2);
+        Ok(())
+    }
+
+    /// A name of the file went away.
+    fn lost_name(&self) {
+        self.change_links(-1);
+    }
+
+    fn same_fs(&self, other: &Arc<dyn Inode>) -> Result<Arc<Self>, Errno> {
+        let other = other.downcast::<Self>().ok_or(Errno::EXDEV)?;
+        let is_ours = Arc::ptr_eq(&other.shared, &self.shared);
+        other.me.upgrade().filter(|_| is_ours).ok_or(Errno::EXDEV)
+    }
+
+    /// Takes the tree apart without recursion.
+    pub(super) fn dismantle(&self) {
+        let mut todo: Vec<Arc<Self>> = Vec::new();
+        let mut empty = |node: &Self| -> Vec<Arc<Self>> {
+            let Ok(mut entries) = node.entries() else { return Vec::new() };
+            std::mem::take(&mut entries.by_name).into_values().collect()
+        };
+        todo.extend(empty(self));
+        while let Some(node) = todo.pop() {
+            todo.extend(empty(&node));
+        }
+    }
+
+    /// The seals of a memfd.
+    #[must_use]
+    pub fn seals(&self) -> u32 {
+        self.bytes().map_or(0, |b| b.seals.load(Ordering::Acquire))
+    }
+
+    /// Forbids further seals: a file that is no sealable memfd.
+    pub fn set_unsealable(&self) {
+        if let Ok(bytes) = self.bytes() {
+            bytes.seals.store(seal::F_SEAL_SEAL, Ordering::Release);
+        }
+    }
+
+    /// Adds seals.
+    ///
+    /// # Errors
+    /// `EPERM` when sealing is sealed.
+    pub fn add_seals(&self, seals: u32) -> Result<(), Errno> {
+        let bytes = self.bytes()?;
+        let _io = bytes.io.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.seals() & seal::F_SEAL_SEAL != 0 {
+            return Err(Errno::EPERM);
+        }
+        bytes.seals.fetch_or(seals, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+impl Drop for TmpNode {
+    fn drop(&mut self) {
+        if let Body::Regular(bytes) = &mut self.body {
+            let data = bytes.data.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.shared.give_blocks(data.block_count());
+        }
+        self.shared.inodes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Inode for TmpNode {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn attr(&self) -> Result<Attr, Errno> {
+        let (size, blocks, rdev) = match &self.body {
+            Body::Directory(entries) => {
+                let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = u64::try_from(entries.by_name.len()).unwrap_or(u64::MAX);
+                ((count + 2) * 20, 0, 0)
+            }
+            Body::Regular(bytes) => {
+                let data = bytes.data.read().unwrap_or_else(PoisonError::into_inner);
+                (data.size, data.block_count() * (BLOCK_LEN / 512), 0)
+            }
+            Body::Symlink(target) => (u64::try_from(target.len()).unwrap_or(0), 0, 0),
+            Body::Node(dev) => (0, 0, *dev),
+        };
+        let meta = self.meta();
+        Ok(Attr {
+            kind: self.kind,
+            ino: self.ino,
+            dev: self.shared.dev,
+            perm: meta.perm,
+            nlink: meta.nlink,
+            uid: meta.uid,
+            gid: meta.gid,
+            rdev,
+            size,
+            blocks,
+            blksize: 4096,
+            atime: meta.atime,
+            mtime: meta.mtime,
+            ctime: meta.ctime,
+            btime: Some(meta.btime),
+        })
+    }
+
+    fn set_attr(&self, change: &SetAttr) -> Result<(), Errno> {
+        let now = self.shared.clock.now();
+        let time = |set: SetTime| match set {
+            SetTime::Now => now,
+            SetTime::To(time) => time,
+        };
+        let mut meta = self.meta();
+        meta.perm = change.perm.unwrap_or(meta.perm);
+        meta.uid = change.uid.unwrap_or(meta.uid);
+        meta.gid = change.gid.unwrap_or(meta.gid);
+        meta.atime = change.atime.map_or(meta.atime, time);
+        meta.mtime = change.mtime.map_or(meta.mtime, time);
+        meta.ctime = now;
+        Ok(())
+    }
+
+    fn attachments(&self) -> &Attachments {
+        &self.attachments
+    }
+
+    fn as_dir(&self) -> Option<&dyn Directory> {
+        (self.kind == Kind::Directory).then_some(self as &dyn Directory)
+    }
+
+    fn as_regular(&self) -> Option<&dyn Regular> {
+        (self.kind == Kind::Regular).then_some(self as &dyn Regular)
+    }
+
+    fn as_xattrs(&self) -> Option<&dyn Xattrs> {
+        Some(self)
+    }
+
+    fn read_link(&self, _caller: &Caller<'_>) -> Result<Vec<u8>, Errno> {
+        match &self.body {
+            Body::Symlink(target) => Ok(target.clone()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+}
+
+impl Directory for TmpNode {
+    fn lookup(&self, _caller: &Caller<'_>, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
+        self.get(name).map(|node| node as Arc<dyn Inode>)
+    }
+
+    fn list(&self, _caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
+        self.touch_access();
+        let entries = self.entries()?;
+        let entry = |(name, node): (&Box<[u8]>, &Arc<Self>)| DirEntry {
+            name: name.clone(),
+            ino: node.ino,
+            kind: node.kind,
+        };
+        Ok(entries.by_name.iter().map(entry).collect())
+    }
+
+    fn create(&self, name: &[u8], node: &NewNode) -> Result<Arc<dyn Inode>, Errno> {
+        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = Self::new(&self.shared, node)?;
+        self.insert(name, &child)?;
+        Ok(child)
+    }
+
+    fn create_unnamed(&self, node: &NewNode) -> Result<Arc<dyn Inode>, Errno> {
+        Ok(Self::new_unnamed(&self.shared, node)?)
+    }
+
+    fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
+        let target = self.same_fs(target)?;
+        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let meta = target.meta();
+            if meta.nlink == 0 && !meta.is_linkable {
+                return Err(Errno::ENOENT);
+            }
+        }
+        self.insert(name, &target)?;
+        target.change_links(1);
+        Ok(())
+    }
+
+    fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
+        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.get(name)?.kind == Kind::Directory {
+            return Err(Errno::EISDIR);
+        }
+        self.take(name)?.lost_name();
+        Ok(())
+    }
+
+    fn rmdir(&self, name: &[u8]) -> Result<(), Errno> {
+        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        self.get(name)?.close_directory()?;
+        self.take(name).map(drop)
+    }
+
+    fn rename(
+        &self,
+        name: &[u8],
+        new_dir: &Arc<dyn Inode>,
+        new_name: &[u8],
+        exchange: bool,
+    ) -> Result<(), Errno> {
+        let new_dir = self.same_fs(new_dir)?;
+        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if new_dir.entries()?.is_removed {
+            return Err(Errno::ENOENT);
+        }
+        let source = self.get(name)?;
+        let target = new_dir.get(new_name).ok();
+        if exchange {
+            target.ok_or(Errno::ENOENT)?;
+            let (a, b) = (self.take(name)?, new_dir.take(new_name)?);
+            self.insert(name, &b)?;
+            new_dir.insert(new_name, &a)?;
+            a.touch_change();
+            b.touch_change();
+            return Ok(());
+        }
+        if let Some(target) = target {
+            if target.kind == Kind::Directory {
+                target.close_directory()?;
+            } else {
+                target.lost_name();
+            }
+            new_dir.take(new_name)?;
+        }
+        self.take(name)?;
+        new_dir.insert(new_name, &source)?;
+        source.touch_change();
+        Ok(())
+    }
+}
+
+impl Regular for TmpNode {
+    fn read_at(&self, dst: &mut dyn IoSink, pos: u64) -> Result<usize, Errno> {
+        let bytes = self.bytes()?;
+        let mut buf = vec![0; dst.remaining().min(CHUNK)];
+        let mut done = 0;
+        while dst.remaining() > 0 {
+            let want = dst.remaining().min(buf.len());
+            let at = pos.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            let got = {
+                let data = bytes.data.read().unwrap_or_else(PoisonError::into_inner);
+                data.read(at, &mut buf[..want])
+            };
+            if got == 0 {
+                break;
+            }
+            match dst.put(&buf[..got]) {
+                Ok(n) => done += n,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        self.touch_access();
+        Ok(done)
+    }
+
+    fn write_at(&self, src: &mut dyn IoSource, pos: Option<u64>) -> Result<(usize, u64), Errno> {
+        let bytes = self.bytes()?;
+        let _io = bytes.io.lock().unwrap_or_else(PoisonError::into_inner);
+        let seals = self.seals();
+        if seals & (seal::F_SEAL_WRITE | seal::F_SEAL_FUTURE_WRITE) != 0 {
+            return Err(Errno::EPERM);
+        }
+        let size = bytes.data.read().unwrap_or_else(PoisonError::into_inner).size;
+        let start = pos.unwrap_or(size);
+        let mut room = MAX_FILE_SIZE.saturating_sub(start);
+        if seals & seal::F_SEAL_GROW != 0 {
+            room = size.saturating_sub(start);
+            if room == 0 && src.remaining() > 0 {
+                return Err(Errno::EPERM);
+            }
+        }
+        if room == 0 && src.remaining() > 0 {
+            return Err(Errno::EFBIG);
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let (mut at, mut done) = (start, 0);
+        let mut buf = vec![0; src.remaining().min(CHUNK)];
+        let mut failed = None;
+        while src.remaining() > 0 && done < room {
+            let want = src.remaining().min(buf.len()).min(room - done);
+            let stored =
+                src.get(&mut buf[..want]).and_then(|got| self.store(bytes, at, &buf[..got]));
+            match stored {
+                Ok(0) => break,
+                Ok(n) => {
+                    done += n;
+                    at += u64::try_from(n).unwrap_or(0);
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        match failed {
+            Some(error) if done == 0 => Err(error),
+            _ => {
+                self.touch_content();
+                Ok((done, at))
+            }
+        }
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), Errno> {
+        let bytes = self.bytes()?;
+        let _io = bytes.io.lock().unwrap_or_else(PoisonError::into_inner);
+        if size > MAX_FILE_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        let mut data = bytes.data.write().unwrap_or_else(PoisonError::into_inner);
+        let seals = self.seals();
+        let is_sealed = (size < data.size && seals & seal::F_SEAL_SHRINK != 0)
+            || (size > data.size && seals & seal::F_SEAL_GROW != 0);
+        if is_sealed {
+            return Err(Errno::EPERM);
+        }
+        let released = data.resize(size);
+        drop(data);
+        self.shared.give_blocks(released);
+        self.touch_content();
+        Ok(())
+    }
+
+    fn allocate(&self, how: Fallocate, start: u64, len: u64) -> Result<(), Errno> {
+        let bytes = self.bytes()?;
+        let end = start.checked_add(len).filter(|&e| e <= MAX_FILE_SIZE).ok_or(Errno::EFBIG)?;
+        let _io = bytes.io.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut data = bytes.data.write().unwrap_or_else(PoisonError::into_inner);
+        let seals = self.seals();
+        let grows = matches!(how, Fallocate::Extend | Fallocate::Zero) && end > data.size;
+        if grows && seals & seal::F_SEAL_GROW != 0 {
+            return Err(Errno::EPERM);
+        }
+        match how {
+            Fallocate::PunchHole => {
+                if seals & (seal::F_SEAL_WRITE | seal::F_SEAL_FUTURE_WRITE) != 0 {
+                    return Err(Errno::EPERM);
+                }
+                let released = data.punch(start, end);
+                self.shared.give_blocks(released);
+            }
+            Fallocate::Extend | Fallocate::Reserve => {
+                self.shared.take_blocks(data.missing(start, end))?;
+                data.fill(start, end);
+            }
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
+        if grows {
+            data.size = end;
+        }
+        drop(data);
+        self.touch_content();
+        Ok(())
+    }
+
+    fn next_extent(&self, pos: u64, _size: u64, is_hole: bool) -> Result<u64, Errno> {
+        let data = self.bytes()?.data.read().unwrap_or_else(PoisonError::into_inner);
+        data.next_extent(pos, is_hole)
+    }
+
+    fn mappable(&self) -> Option<Arc<dyn Mappable>> {
+        self.shared.frames.as_ref()?;
+        self.me.upgrade().map(|node| node as Arc<dyn Mappable>)
+    }
+}
+
+impl TmpNode {
+    fn store(&self, bytes: &Bytes, at: u64, chunk: &[u8]) -> Result<usize, Errno> {
+        let mut data = bytes.data.write().unwrap_or_else(PoisonError::into_inner);
+        let mut len = chunk.len();
+        let end = |len: usize| at + u64::try_from(len).unwrap_or(0);
+        // When the file system is nearly full, what still fits is written.
+        while self.shared.take_blocks(data.missing(at, end(len))).is_err() {
+            if len <= BLOCK {
+                return Err(Errno::ENOSPC);
+            }
+            len -= BLOCK;
+        }
+        data.write(at, &chunk[..len]);
+        Ok(len)
+    }
+}
+
+impl Mappable for TmpNode {
+    fn page(&self, page_index: u64, _for_write: bool) -> Result<Page, MapError> {
+        let frames = self.shared.frames.as_ref().ok_or(MapError::Bus)?;
+        let bytes = self.bytes().map_err(|_| MapError::Bus)?;
+        let mut data = bytes.data.write().unwrap_or_else(PoisonError::into_inner);
+        let start = page_index.checked_mul(BLOCK_LEN).ok_or(MapError::Bus)?;
+        if start >= data.size {
+            return Err(MapError::Bus);
+        }
+        let missing = data.missing(start, start + 1);
+        self.shared.take_blocks(missing).map_err(|_| MapError::Bus)?;
+        data.page(page_index, frames)
+    }
+}
+
+impl Xattrs for TmpNode {
+    fn get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let xattrs = self.xattrs.lock().unwrap_or_else(PoisonError::into_inner);
+        xattrs.get(name).cloned().ok_or(Errno::ENODATA)
+    }
+
+    fn set(&self, name: &[u8], value: &[u8], how: XattrSet) -> Result<(), Errno> {
+        let mut xattrs = self.xattrs.lock().unwrap_or_else(PoisonError::into_inner);
+        match (how, xattrs.contains_key(name)) {
+            (XattrSet::Create, true) => return Err(Errno::EEXIST),
+            (XattrSet::Replace, false) => return Err(Errno::ENODATA),
+            _ => {}
+        }
+        let used: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if used + name.len() + value.len() > XATTR_SPACE {
+            return Err(Errno::ENOSPC);
+        }
+        xattrs.insert(name.to_vec(), value.to_vec());
+        drop(xattrs);
+        self.touch_change();
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        let xattrs = self.xattrs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(xattrs.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &[u8]) -> Result<(), Errno> {
+        let mut xattrs = self.xattrs.lock().unwrap_or_else(PoisonError::into_inner);
+        xattrs.remove(name).ok_or(Errno::ENODATA)?;
+        drop(xattrs);
+        self.touch_change();
+        Ok(())
+    }
+}

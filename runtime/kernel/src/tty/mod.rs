@@ -1,0 +1,2 @@
+//! tty
+pub mod ldisc;
