@@ -16,8 +16,11 @@
 
 mod digest;
 pub mod layer;
+pub mod provenance;
 mod read_at;
+pub mod reader;
 pub mod seekable;
+pub mod segment;
 pub mod toc;
 
 pub use digest::{Digest, InvalidDigest, Sha256Stream};

@@ -8,8 +8,12 @@
 //! a stream, [`LayerReader`] reads one from anywhere.
 
 mod contents;
+mod error;
+mod reader;
 mod writer;
 
+pub use error::LayerError;
+pub use reader::{ContentReader, LayerReader};
 pub use writer::{LayerOptions, LayerSummary, LayerWriter};
 
 /// The media type of the layer blob.

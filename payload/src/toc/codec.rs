@@ -131,6 +131,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Entry>, TocError> {
     Ok(entries)
 }
 
+type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -229,7 +231,7 @@ impl<'a> Cursor<'a> {
         Ok(entry)
     }
 
-    fn xattrs(&mut self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TocError> {
+    fn xattrs(&mut self) -> Result<Xattrs, TocError> {
         let count = self.length(self.xattrs_left, "too many extended attributes")?;
         self.xattrs_left -= count;
         let mut xattrs = Vec::new();
