@@ -1,4 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Entry point.
+//! `cargo xtask ...`: the only entry for build, test, bench and release. Each
+//! command sets up what it needs, by name, and is silent about what is there
+//! already.
 
-fn main() {}
+mod bundle;
+mod cross;
+mod macho;
+mod packages;
+mod process;
+mod rust_src;
+mod stub;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Builds the macOS stub that every bundle begins with, and prints its path
+    Stub,
+    /// Builds what is stale, then runs elfuse-bundle with ARGS
+    #[command(disable_help_flag = true)]
+    Bundle {
+        /// What elfuse-bundle gets: `alpine:latest -o alpine`, `--help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Stub => println!("{}", stub::build()?.display()),
+        Task::Bundle { args } => bundle::run(&args)?,
+    }
+    Ok(())
+}
