@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod digest;
+pub mod extract;
 pub mod layer;
 pub mod provenance;
 mod read_at;

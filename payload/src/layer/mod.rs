@@ -13,6 +13,7 @@ mod reader;
 mod writer;
 
 pub use error::LayerError;
+pub(crate) use reader::Decoder;
 pub use reader::{ContentReader, LayerReader};
 pub use writer::{LayerOptions, LayerSummary, LayerWriter};
 
