@@ -15,7 +15,8 @@ use elfuse_payload::toc;
 
 use super::entry::{Content, Meta, Timestamp};
 use super::tar::writer::{END, Flag, Head, pad, write_header};
-use super::tree::{Body, NodeId, Path, Tree};
+use super::tree::{Body, Node, Path, Tree};
+use crate::progress::Task;
 
 const BUFFER: usize = 1 << 20;
 
@@ -25,36 +26,44 @@ pub(crate) enum Failure {
     Write(io::Error),
 }
 
-/// Writes the tar to `out` and returns the table of contents in path order.
-pub(crate) fn emit(
-    tree: &Tree,
-    sources: &[File],
-    epoch: Option<i64>,
-    out: &mut dyn Write,
-) -> Result<Vec<toc::Entry>, Failure> {
-    let paths = tree.paths();
-    let mut first_names = vec![None; tree.len()];
-    let mut emitter = Emitter {
-        out,
-        sources,
-        buffer: Vec::with_capacity(BUFFER + 4096),
-        position: 0,
-    };
-    let mut entries = Vec::with_capacity(paths.len());
-    for (index, Path { path, node }) in paths.iter().enumerate() {
-        let slot = &mut first_names[tree.index(*node)];
-        let first = slot.map(|first: usize| paths[first].path.as_slice());
-        slot.get_or_insert(index);
-        entries.push(emitter.entry(tree, path, *node, first, epoch)?);
+/// What to emit.
+pub(crate) struct Emit<'a> {
+    pub(crate) tree: &'a Tree,
+    /// What [`Content::source`] counts.
+    pub(crate) sources: &'a [File],
+    /// No time is later than this.
+    pub(crate) epoch: Option<i64>,
+    /// Told about contents as they pass.
+    pub(crate) task: &'a dyn Task,
+}
+
+impl Emit<'_> {
+    /// Writes the tar to `out` and returns the table of contents in path order.
+    pub(crate) fn run(&self, out: &mut dyn Write) -> Result<Vec<toc::Entry>, Failure> {
+        let paths = self.tree.paths();
+        let mut first_names = vec![None; self.tree.len()];
+        let mut emitter = Emitter {
+            emit: self,
+            out,
+            buffer: Vec::with_capacity(BUFFER + 4096),
+            position: 0,
+        };
+        let mut entries = Vec::with_capacity(paths.len());
+        for (index, Path { path, node }) in paths.iter().enumerate() {
+            let slot = &mut first_names[self.tree.index(*node)];
+            let first = slot.map(|first: usize| paths[first].path.as_slice());
+            slot.get_or_insert(index);
+            entries.push(emitter.entry(path, self.tree.node(*node), first)?);
+        }
+        emitter.buffer.extend_from_slice(&END);
+        emitter.flush()?;
+        Ok(entries)
     }
-    emitter.buffer.extend_from_slice(&END);
-    emitter.flush()?;
-    Ok(entries)
 }
 
 struct Emitter<'a> {
+    emit: &'a Emit<'a>,
     out: &'a mut dyn Write,
-    sources: &'a [File],
     buffer: Vec<u8>,
     /// Offset in the tar of the buffer's first byte.
     position: u64,
@@ -63,14 +72,11 @@ struct Emitter<'a> {
 impl Emitter<'_> {
     fn entry(
         &mut self,
-        tree: &Tree,
         path: &[u8],
-        node: NodeId,
+        node: &Node,
         first: Option<&[u8]>,
-        epoch: Option<i64>,
     ) -> Result<toc::Entry, Failure> {
-        let node = tree.node(node);
-        let mtime = clamp(node.meta.mtime, epoch);
+        let mtime = clamp(node.meta.mtime, self.emit.epoch);
         let (flag, content) = match (&node.body, first) {
             (_, Some(first)) => (Flag::Hardlink(first), None),
             (Body::File(content), None) => (Flag::File, Some(content)),
@@ -109,7 +115,7 @@ impl Emitter<'_> {
     }
 
     fn content(&mut self, content: &Content) -> Result<(), Failure> {
-        let source = self.sources.get(content.source as usize);
+        let source = self.emit.sources.get(content.source as usize);
         let source = source.ok_or_else(|| Failure::Scratch(io::ErrorKind::NotFound.into()))?;
         let mut done = 0;
         while done < content.size {
@@ -124,6 +130,7 @@ impl Emitter<'_> {
                 .read_exact_at(&mut self.buffer[start..], content.offset + done)
                 .map_err(Failure::Scratch)?;
             done += step as u64;
+            self.emit.task.advance(step as u64);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! into the payload's layer writer. Rules and normal form: docs/squash.md.
 
 mod apply;
+pub mod cache;
 mod decode;
 mod emit;
 mod entry;
@@ -35,7 +36,7 @@ pub use tree::{Node, NodeId, Tree};
 use crate::image::Layer;
 use crate::progress::Progress;
 use crate::transform::Transforms;
-use crate::transform::inject::Injector;
+use crate::transform::inject::Added;
 use limits::Account;
 use scan::Scan;
 
@@ -70,7 +71,7 @@ impl Default for SquashOptions {
 }
 
 /// What a squash made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SquashSummary {
     /// Digests and sizes of the layer written.
     pub layer: LayerSummary,
@@ -91,6 +92,17 @@ pub fn squash(
     progress: &dyn Progress,
     out: &mut dyn Write,
 ) -> Result<SquashSummary, SquashError> {
+    let added = Added::collect(&options.transforms, options.epoch, &options.scratch)?;
+    squash_with(layers, added, options, progress, out)
+}
+
+fn squash_with(
+    layers: &[Layer],
+    added: Added,
+    options: &SquashOptions,
+    progress: &dyn Progress,
+    out: &mut dyn Write,
+) -> Result<SquashSummary, SquashError> {
     let account = Account::new(options.limits);
     let scan = Scan {
         account: &account,
@@ -104,11 +116,9 @@ pub fn squash(
         apply_layer(&mut tree, index, &layers[index], scanned.entries)?;
         sources.push(scanned.contents);
     }
-    if !options.transforms.additions.is_empty() {
-        sources.push(add(&mut tree, sources.len(), options)?);
-    }
+    sources.push(added.apply(&mut tree, sources.len())?);
     let stripped = options.transforms.strip.apply(&mut tree)?;
-    let (layer, entries) = write(&tree, &sources, options, out)?;
+    let (layer, entries) = write(&tree, &sources, options, progress, out)?;
     Ok(SquashSummary {
         layer,
         entries,
@@ -137,25 +147,11 @@ fn apply_layer(
     Ok(())
 }
 
-/// Adds the user's files as the topmost layer; returns their contents.
-fn add(tree: &mut Tree, index: usize, options: &SquashOptions) -> Result<File, SquashError> {
-    let scratch = |source| scratch_error(&options.scratch, source);
-    let mut spill = Spill::create(&options.scratch).map_err(scratch)?;
-    let number = u32::try_from(index).unwrap_or(u32::MAX);
-    let epoch = options.epoch.unwrap_or(0);
-    let mut injector = Injector::new(&mut spill, number, epoch);
-    for addition in &options.transforms.additions {
-        for entry in injector.entries(addition)? {
-            addition.apply(tree, number, entry)?;
-        }
-    }
-    spill.finish().map_err(scratch)
-}
-
 fn write(
     tree: &Tree,
     sources: &[File],
     options: &SquashOptions,
+    progress: &dyn Progress,
     out: &mut dyn Write,
 ) -> Result<(LayerSummary, u64), SquashError> {
     let layer_options = LayerOptions {
@@ -163,13 +159,21 @@ fn write(
         threads: options.threads,
     };
     let mut writer = LayerWriter::new(out, layer_options).map_err(SquashError::Write)?;
-    let emitted = emit::emit(tree, sources, options.epoch, &mut writer);
+    let task = progress.task("compress", Some(tree.content_size()));
+    let emit = emit::Emit {
+        tree,
+        sources,
+        epoch: options.epoch,
+        task: &*task,
+    };
+    let emitted = emit.run(&mut writer);
     let entries = emitted.map_err(|failure| match failure {
         emit::Failure::Scratch(source) => scratch_error(&options.scratch, source),
         emit::Failure::Write(source) => SquashError::Write(source),
     })?;
     let count = entries.len() as u64;
     let summary = writer.finish(entries).map_err(SquashError::Write)?;
+    task.finish();
     Ok((summary, count))
 }
 

@@ -156,6 +156,25 @@ impl Tree {
         self.names_mut(dir)?.remove(name)
     }
 
+    /// Bytes of contents of all files, each counted once.
+    #[must_use]
+    pub fn content_size(&self) -> u64 {
+        let mut seen = vec![false; self.nodes.len()];
+        let mut todo = vec![self.root()];
+        let mut total = 0;
+        while let Some(id) = todo.pop() {
+            if std::mem::replace(&mut seen[self.index(id)], true) {
+                continue;
+            }
+            match &self.node(id).body {
+                Body::File(content) => total += content.size,
+                Body::Dir(names) => todo.extend(names.values().map(|name| name.node)),
+                _ => {}
+            }
+        }
+        total
+    }
+
     /// How many names the tree has, the root not counted.
     #[must_use]
     pub fn count_names(&self) -> u64 {

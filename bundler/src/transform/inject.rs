@@ -16,9 +16,11 @@ use std::path::{Path, PathBuf};
 
 use elfuse_payload::Sha256Stream;
 
-use super::TransformError;
+use super::{TransformError, Transforms};
 use crate::squash::walk::split;
-use crate::squash::{Content, Entry, Kind, Meta, Name, Problem, Spill, Timestamp, Tree, Xattrs};
+use crate::squash::{
+    Content, Entry, Kind, Meta, Name, Problem, Spill, SquashError, Timestamp, Tree, Xattrs,
+};
 
 /// `--add-file H:C` or `--add-dir H:C`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +74,7 @@ impl Addition {
     /// Applies one of this addition's entries. A directory that exists, be it
     /// through a link, keeps its attributes: `--add-dir D:/lib` must not turn a
     /// link to `usr/lib` into an empty directory.
-    pub(crate) fn apply(
-        &self,
-        tree: &mut Tree,
-        layer: u32,
-        entry: Entry,
-    ) -> Result<(), TransformError> {
+    fn apply(&self, tree: &mut Tree, layer: u32, entry: Entry) -> Result<(), TransformError> {
         let exists = |tree: &Tree| tree.find_dir(&split(&entry.path)?);
         let is_kept = entry.kind == Kind::Dir && matches!(exists(tree), Ok(Some(_)));
         if is_kept {
@@ -110,11 +107,65 @@ impl Addition {
     }
 }
 
+/// Everything the user adds, read once: the cache's key and the tree are made
+/// from the same bytes.
+#[derive(Debug)]
+pub(crate) struct Added {
+    additions: Vec<(Addition, Vec<Entry>)>,
+    contents: File,
+}
+
+impl Added {
+    /// Reads the host's files.
+    pub(crate) fn collect(
+        transforms: &Transforms,
+        epoch: Option<i64>,
+        scratch: &Path,
+    ) -> Result<Self, SquashError> {
+        let failed = |source| SquashError::Scratch {
+            dir: scratch.to_path_buf(),
+            source,
+        };
+        let mut injector = Injector {
+            spill: Spill::create(scratch).map_err(failed)?,
+            epoch: epoch.unwrap_or(0),
+            links: HashMap::new(),
+        };
+        let mut additions = Vec::new();
+        for addition in &transforms.additions {
+            additions.push((addition.clone(), injector.entries(addition)?));
+        }
+        let contents = injector.spill.finish().map_err(failed)?;
+        Ok(Self {
+            additions,
+            contents,
+        })
+    }
+
+    /// All entries in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.additions.iter().flat_map(|(_, entries)| entries)
+    }
+
+    /// Puts the entries on top of the tree as layer and source `index`; returns
+    /// their contents.
+    pub(crate) fn apply(self, tree: &mut Tree, index: usize) -> Result<File, TransformError> {
+        let layer = u32::try_from(index).unwrap_or(u32::MAX);
+        for (addition, entries) in self.additions {
+            for mut entry in entries {
+                if let Kind::File(content) = &mut entry.kind {
+                    content.source = layer;
+                }
+                addition.apply(tree, layer, entry)?;
+            }
+        }
+        Ok(self.contents)
+    }
+}
+
 /// Turns additions into entries.
-pub(crate) struct Injector<'a> {
-    spill: &'a mut Spill,
-    /// The number of the spill among the squash's sources.
-    source: u32,
+struct Injector {
+    spill: Spill,
     /// `SOURCE_DATE_EPOCH`, or 0.
     epoch: i64,
     /// First container path of every host file with several names, within one
@@ -122,18 +173,9 @@ pub(crate) struct Injector<'a> {
     links: HashMap<(u64, u64), Vec<u8>>,
 }
 
-impl<'a> Injector<'a> {
-    pub(crate) fn new(spill: &'a mut Spill, source: u32, epoch: i64) -> Self {
-        Self {
-            spill,
-            source,
-            epoch,
-            links: HashMap::new(),
-        }
-    }
-
+impl Injector {
     /// The entries of one addition, parents before children, names in byte order.
-    pub(crate) fn entries(&mut self, addition: &Addition) -> Result<Vec<Entry>, TransformError> {
+    fn entries(&mut self, addition: &Addition) -> Result<Vec<Entry>, TransformError> {
         let host = &addition.host;
         let metadata = fs::metadata(host).map_err(|source| host_error(host, source))?;
         let wrong = |expected| {
@@ -220,7 +262,7 @@ impl<'a> Injector<'a> {
         }
         let size = self.spill.position() - offset;
         Ok(Content {
-            source: self.source,
+            source: 0,
             offset,
             size,
             digest: digest.finish(),

@@ -7,6 +7,7 @@ mod fuzz;
 mod limits;
 mod model;
 mod rules;
+mod whole;
 
 use std::io::Read;
 
@@ -18,6 +19,7 @@ use super::limits::{Account, Limits};
 use super::parse::{LayerId, Scanned, parse};
 use super::tree::Tree;
 use super::{SquashOptions, emit};
+use crate::progress::{Progress, Quiet};
 
 /// Metadata that tells `tag` apart.
 fn meta(tag: u32) -> Meta {
@@ -114,8 +116,14 @@ fn scan_and_apply(bytes: &[u8]) -> Option<(Tree, Scanned)> {
 fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
     let mut out = Vec::new();
     let sources = [scanned.contents.try_clone().expect("a descriptor")];
-    let emitted = emit::emit(tree, &sources, None, &mut out);
-    assert!(emitted.is_ok(), "emitting to memory");
+    let task = Quiet.task("", None);
+    let emit = emit::Emit {
+        tree,
+        sources: &sources,
+        epoch: None,
+        task: &*task,
+    };
+    assert!(emit.run(&mut out).is_ok(), "emitting to memory");
     out
 }
 
