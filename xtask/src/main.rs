@@ -4,12 +4,15 @@
 //! already.
 
 mod bundle;
+mod check;
 mod cross;
 mod macho;
 mod packages;
 mod process;
 mod rust_src;
 mod stub;
+mod tally;
+mod test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,6 +31,25 @@ struct Arguments {
 enum Task {
     /// Builds the macOS stub that every bundle begins with, and prints its path
     Stub,
+    /// Checks format, lints, house rules, documents and licences
+    Check {
+        /// Also run each fuzz target for a minute
+        #[arg(long)]
+        fuzz: bool,
+    },
+    /// Installs, builds and runs all tests
+    Test {
+        /// Also run the suites that take minutes
+        #[arg(long)]
+        long: bool,
+        /// Leave out what `cargo xtask check` does
+        #[arg(long)]
+        no_check: bool,
+        /// Run only tests whose names contain one of these
+        filter: Vec<String>,
+    },
+    /// Builds the documentation of all crates
+    Doc,
     /// Builds what is stale, then runs elfuse-bundle with ARGS
     #[command(disable_help_flag = true)]
     Bundle {
@@ -50,6 +72,25 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Stub => println!("{}", stub::build()?.display()),
+        Task::Check { fuzz } => check::run(fuzz)?.finish()?,
+        Task::Test {
+            long,
+            no_check,
+            filter,
+        } => {
+            test::run(
+                &test::Suites {
+                    long,
+                    check: !no_check,
+                },
+                &filter,
+            )?;
+        }
+        Task::Doc => {
+            let mut doc = process::cargo();
+            doc.args(["doc", "--locked", "--workspace", "--no-deps"]);
+            process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+        }
         Task::Bundle { args } => bundle::run(&args)?,
     }
     Ok(())

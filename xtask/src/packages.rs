@@ -24,7 +24,6 @@ const fn package(name: &'static str, program: &'static str) -> Package {
 pub(crate) const STUB: &[Package] = &[package("clang", "clang"), package("llvm", "llvm-ar")];
 
 /// To build Unicorn, the CPU under the simulator.
-#[expect(dead_code, reason = "x")]
 pub(crate) const SIMULATOR: &[Package] = &[
     package("cmake", "cmake"),
     package("libclang-dev", "llvm-config"),
@@ -32,7 +31,6 @@ pub(crate) const SIMULATOR: &[Package] = &[
 ];
 
 /// To make test images and to judge what comes out.
-#[expect(dead_code, reason = "x")]
 pub(crate) const TESTS: &[Package] = &[
     package("attr", "setfattr"),
     package("debootstrap", "debootstrap"),
