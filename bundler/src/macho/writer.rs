@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes a bundle in one pass: head, payload, tail, signature.
+//!
+//! Bytes go to the output as they come; a copy of each block goes to hashing
+//! threads, since the digest of a page needs nothing but that page. Memory is
+//! a few blocks whatever the payload's size.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use elfuse_payload::Digest;
+
+use super::grow::Grown;
+use super::{MachoError, PAGE, Template, sign};
+
+/// Bytes handed to a hashing thread at once, a multiple of the page size.
+const BLOCK: usize = 64 * 16384;
+
+/// A block and the number of its first page.
+type Block = (u64, Vec<u8>);
+type Hashed = Vec<(u64, Vec<Digest>)>;
+
+/// Takes the payload as a [`Write`] and makes a signed executable of it.
+pub struct SignedWriter<W> {
+    out: W,
+    grown: Grown,
+    identifier: String,
+    /// Payload bytes still owed.
+    missing: u64,
+    block: Vec<u8>,
+    next_page: u64,
+    hashers: Hashers,
+}
+
+impl<W: Write> SignedWriter<W> {
+    /// Begins a file: writes everything up to the payload, which will have
+    /// `payload` bytes, a multiple of 16 KiB. `identifier` names the program
+    /// in its signature.
+    ///
+    /// # Errors
+    /// [`MachoError::TooLarge`], or what the output said.
+    pub fn new(
+        template: &Template,
+        payload: u64,
+        identifier: &str,
+        threads: usize,
+        out: W,
+    ) -> Result<Self, MachoError> {
+        let grown = template.grow(payload, identifier)?;
+        let mut writer = Self {
+            out,
+            identifier: identifier.to_owned(),
+            missing: payload,
+            block: Vec::with_capacity(BLOCK),
+            next_page: 0,
+            hashers: Hashers::start(threads).map_err(write_error)?,
+            grown,
+        };
+        let head = std::mem::take(&mut writer.grown.head);
+        writer.push(&head).map_err(write_error)?;
+        Ok(writer)
+    }
+
+    /// Ends the file with the signature and returns the output.
+    ///
+    /// # Errors
+    /// [`MachoError::Structure`] if the payload was shorter than announced, or
+    /// what the output said.
+    pub fn finish(mut self) -> Result<W, MachoError> {
+        if self.missing != 0 {
+            return Err(MachoError::Structure(format!(
+                "the payload is {} bytes short",
+                self.missing
+            )));
+        }
+        let tail = std::mem::take(&mut self.grown.tail);
+        self.push(&tail).map_err(write_error)?;
+        self.flush_block().map_err(write_error)?;
+        let pages = self.hashers.finish().map_err(write_error)?;
+        let Grown {
+            text_size,
+            code_limit,
+            ..
+        } = self.grown;
+        let signature = sign::build(&self.identifier, text_size, code_limit, &pages);
+        debug_assert_eq!(signature.len() as u64, self.grown.signature_size);
+        self.out.write_all(&signature).map_err(write_error)?;
+        self.out.flush().map_err(write_error)?;
+        Ok(self.out)
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let n = bytes.len().min(BLOCK - self.block.len());
+            self.block.extend_from_slice(&bytes[..n]);
+            bytes = &bytes[n..];
+            if self.block.len() == BLOCK {
+                self.flush_block()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_block(&mut self) -> io::Result<()> {
+        if self.block.is_empty() {
+            return Ok(());
+        }
+        self.out.write_all(&self.block)?;
+        let pages = (self.block.len() as u64).div_ceil(PAGE);
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        self.hashers.send((self.next_page, block))?;
+        self.next_page += pages;
+        Ok(())
+    }
+}
+
+impl<W: Write> Write for SignedWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.missing.checked_sub(bytes.len() as u64);
+        self.missing = left.ok_or_else(|| io::Error::other("the payload is too long"))?;
+        self.push(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Threads that hash the pages of blocks in any order.
+struct Hashers {
+    queue: Option<SyncSender<Block>>,
+    threads: Vec<JoinHandle<Hashed>>,
+}
+
+impl Hashers {
+    fn start(threads: usize) -> io::Result<Self> {
+        let threads = threads.clamp(1, 16);
+        let (queue, blocks) = sync_channel(threads * 2);
+        let blocks = Arc::new(Mutex::new(blocks));
+        let spawn = |n: usize| {
+            let blocks = Arc::clone(&blocks);
+            let name = format!("hash-{n}");
+            std::thread::Builder::new()
+                .name(name)
+                .spawn(move || hash_blocks(&blocks))
+        };
+        Ok(Self {
+            queue: Some(queue),
+            threads: (0..threads).map(spawn).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn send(&self, block: Block) -> io::Result<()> {
+        let queue = self.queue.as_ref();
+        let sent = queue.is_some_and(|queue| queue.send(block).is_ok());
+        sent.then_some(())
+            .ok_or_else(|| io::Error::other("a hashing thread ended early"))
+    }
+
+    fn finish(mut self) -> io::Result<Vec<Digest>> {
+        self.queue = None;
+        let mut all = Hashed::new();
+        for thread in self.threads.drain(..) {
+            let hashed = thread.join();
+            all.extend(hashed.map_err(|_| io::Error::other("a hashing thread panicked"))?);
+        }
+        all.sort_unstable_by_key(|(first, _)| *first);
+        Ok(all.into_iter().flat_map(|(_, pages)| pages).collect())
+    }
+}
+
+fn hash_blocks(blocks: &Mutex<Receiver<Block>>) -> Hashed {
+    let mut hashed = Hashed::new();
+    loop {
+        let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((first, block)) = next else {
+            return hashed;
+        };
+        let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+        hashed.push((first, block.chunks(page).map(Digest::of).collect()));
+    }
+}
+
+fn write_error(source: io::Error) -> MachoError {
+    MachoError::Io {
+        action: "write",
+        source,
+    }
+}
