@@ -1,2 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bundle file: assemble, open, verify, compare.
+//! The bundle file: assemble, open, verify.
+//!
+//! [`write()`] puts a stub and a payload together into one signed executable
+//! that appears under its name at once or not at all. [`Bundle`] opens a
+//! finished file. The layout is docs/macho.md's and docs/payload-format.md's.
+
+mod error;
+mod open;
+mod write;
+
+pub use error::BundleError;
+pub use open::Bundle;
+pub use write::{Contents, Overwrite, check_output, read_stub, write};

@@ -4,6 +4,16 @@
 //! Library code takes a [`Progress`] and never prints. The command line picks
 //! the implementation: bars on a terminal, plain lines otherwise, or silence.
 
+mod bars;
+
+pub use bars::{Bars, Plain, Verbosity, for_stderr};
+
+/// A size as people read it: `3.4 MB`, in powers of 1000.
+#[must_use]
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
 /// Receives the progress of long-running work. Shared between threads.
 pub trait Progress: Send + Sync {
     /// Starts a named piece of work; `total` is in bytes when it is known.

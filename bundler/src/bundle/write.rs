@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Assembles stub and payload into one signed file.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use elfuse_payload::Digest;
+use elfuse_payload::segment::SegmentPlan;
+
+use super::{Bundle, BundleError};
+use crate::macho::{SignedWriter, Template};
+use crate::progress::Progress;
+
+/// Bytes copied at once.
+const COPY: usize = 1 << 20;
+
+/// What goes into a bundle besides the stub.
+pub struct Contents<'a> {
+    /// The OCI image manifest.
+    pub manifest: &'a [u8],
+    /// The OCI image config.
+    pub config: &'a [u8],
+    /// Where it came from, JSON.
+    pub provenance: &'a [u8],
+    /// The layer blob, read from its beginning.
+    pub layer: &'a mut dyn Read,
+    /// Its length.
+    pub layer_size: u64,
+    /// Its digest.
+    pub layer_digest: Digest,
+}
+
+/// What may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Nothing but an older bundle.
+    Bundles,
+    /// Any regular file.
+    Files,
+}
+
+/// Refuses an output that is not ours to replace, before any work is done.
+///
+/// # Errors
+/// [`BundleError::Exists`] or [`BundleError::NotFile`].
+pub fn check_output(path: &Path, overwrite: Overwrite) -> Result<(), BundleError> {
+    let meta = match fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(BundleError::io("open", path, error)),
+    };
+    if !meta.is_file() {
+        return Err(BundleError::NotFile(path.to_path_buf()));
+    }
+    if overwrite == Overwrite::Files || meta.len() == 0 || Bundle::open(path).is_ok() {
+        return Ok(());
+    }
+    Err(BundleError::Exists(path.to_path_buf()))
+}
+
+/// Writes a bundle to `path`, mode 0755. The file appears when it is complete
+/// and on disk; until then it is a hidden file beside it that goes with the
+/// process's errors. Returns its size.
+///
+/// # Errors
+/// The payload is too large, or the host refused something.
+pub fn write(
+    stub: &Template,
+    contents: Contents<'_>,
+    path: &Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<u64, BundleError> {
+    let Contents {
+        manifest,
+        config,
+        provenance,
+        layer,
+        layer_size,
+        layer_digest,
+    } = contents;
+    let plan = SegmentPlan::new(manifest, config, provenance, layer_size, layer_digest)?;
+    let failed = |source| BundleError::Macho {
+        path: path.to_path_buf(),
+        source,
+    };
+    let io_failed = |source| BundleError::io("write", path, source);
+    let temporary = temporary_beside(path).map_err(io_failed)?;
+    let task = progress.task("sign and write", Some(plan.total_len()));
+    let out = temporary.as_file();
+    let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(path), threads, out)
+        .map_err(failed)?;
+    writer.write_all(&plan.head).map_err(io_failed)?;
+    let mut reader = BufReader::with_capacity(COPY, layer.take(layer_size));
+    let mut copied = 0;
+    loop {
+        let block = io::BufRead::fill_buf(&mut reader).map_err(io_failed)?;
+        let n = block.len();
+        if n == 0 {
+            break;
+        }
+        writer.write_all(block).map_err(io_failed)?;
+        io::BufRead::consume(&mut reader, n);
+        copied += n as u64;
+        task.advance(n as u64);
+    }
+    if copied != layer_size {
+        return Err(io_failed(io::ErrorKind::UnexpectedEof.into()));
+    }
+    io::copy(&mut io::repeat(0).take(plan.tail), &mut writer).map_err(io_failed)?;
+    writer.finish().map_err(failed)?;
+    let size = out.metadata().map_err(io_failed)?.len();
+    out.set_permissions(Permissions::from_mode(0o755))
+        .map_err(io_failed)?;
+    out.sync_data().map_err(io_failed)?;
+    temporary
+        .persist(path)
+        .map_err(|error| io_failed(error.error))?;
+    task.finish();
+    Ok(size)
+}
+
+/// The program's name in its signature: the file name, made a plain word.
+fn identifier(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    name.chars().take(128).map(plain).collect()
+}
+
+fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let parent: PathBuf = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let mut prefix = std::ffi::OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    tempfile::Builder::new().prefix(&prefix).tempfile_in(parent)
+}
+
+/// Opens a stub in a file.
+///
+/// # Errors
+/// It cannot be read or is no stub.
+pub fn read_stub(path: &Path) -> Result<Template, BundleError> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|source| BundleError::io("open stub", path, source))?;
+    // A stub is a few hundred kilobytes; 64 MiB is a wrong file.
+    let read = file.take(64 << 20).read_to_end(&mut bytes);
+    read.map_err(|source| BundleError::io("read stub", path, source))?;
+    Template::new(bytes).map_err(|source| BundleError::Macho {
+        path: path.to_path_buf(),
+        source,
+    })
+}
