@@ -19,7 +19,7 @@ use crate::toc::{Entry, Toc};
 use crate::{Digest, Sha256Stream};
 
 /// Frames that may wait at each thread.
-const QUEUE: usize = 3;
+const QUEUE: usize = 2;
 
 /// How to compress a layer.
 #[derive(Debug, Clone, Copy)]

@@ -147,7 +147,7 @@ fn many_files_of_all_sizes_are_written_by_any_number_of_threads() {
         let name = format!("d{dir:02}");
         tree.add(entry(name.as_bytes(), Kind::Dir)).mode = 0o555;
         for file in 0..50_u32 {
-            let length = usize::try_from(dir * 40_000 + file * file * 100).unwrap();
+            let length = usize::try_from(dir * 4_000 + file * file * 100).unwrap();
             let path = format!("{name}/f{file:02}");
             tree.file(path.as_bytes(), &noise(length, u64::from(dir * 100 + file)));
         }
