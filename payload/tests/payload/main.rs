@@ -5,4 +5,5 @@
 mod common;
 mod extraction;
 mod fuzz;
+mod golden;
 mod layers;
