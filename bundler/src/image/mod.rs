@@ -1,11 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A selected image: manifest, configuration and verified layers.
 
+mod error;
+mod platform;
+mod select;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use elfuse_payload::Digest;
+use oci_spec::image::ImageConfiguration;
+
+pub use error::ImageError;
+pub use platform::{InvalidPlatform, Platform};
+pub use select::{BlobSource, MANIFEST_TYPES, MAX_DOCUMENT, digest_of, select};
+
+/// An image for one platform, every document checked.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// As the user named it.
+    pub reference: String,
+    /// The index that the manifest was chosen from, the outermost.
+    pub index_digest: Option<Digest>,
+    /// Of `manifest`.
+    pub manifest_digest: Digest,
+    /// The manifest as it came.
+    pub manifest: Vec<u8>,
+    /// Of `config`.
+    pub config_digest: Digest,
+    /// The config as it came.
+    pub config: Vec<u8>,
+    /// The config, parsed.
+    pub configuration: ImageConfiguration,
+    /// What the config says it runs on.
+    pub platform: Platform,
+    /// Annotations of the manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// The lowest first.
+    pub layers: Vec<Layer>,
+}
 
 /// How a layer's tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
