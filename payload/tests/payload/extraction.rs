@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +50,11 @@ fn complete() -> ExtractOptions {
     }
 }
 
+/// Lets a user without privileges look further, once the mode was read.
+fn allow(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
 /// Checks one entry of the host against the layer's.
 fn check(dir: &Path, tree: &Tree, entry: &Entry, options: &ExtractOptions) {
     let path = dir.join(OsStr::from_bytes(&entry.path));
@@ -60,13 +65,17 @@ fn check(dir: &Path, tree: &Tree, entry: &Entry, options: &ExtractOptions) {
     match entry.kind {
         Kind::File => {
             assert!(kind.is_file(), "{name}");
+            allow(&path, 0o600);
             assert_eq!(
                 Digest::of(&fs::read(&path).unwrap()),
                 entry.digest.unwrap(),
                 "{name}"
             );
         }
-        Kind::Dir => assert!(kind.is_dir(), "{name}"),
+        Kind::Dir => {
+            assert!(kind.is_dir(), "{name}");
+            allow(&path, 0o700);
+        }
         Kind::Symlink => {
             let target = fs::read_link(&path).unwrap().into_os_string().into_vec();
             assert_eq!(target, entry.link, "{name}");
