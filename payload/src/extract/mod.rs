@@ -177,7 +177,7 @@ fn make_other(
     if entry.kind != Kind::Symlink && !is_wanted {
         return Ok(());
     }
-    let make = || -> io::Result<()> {
+    let mut make = || -> io::Result<()> {
         let (dir, name) = dirs.parent(&entry.path)?;
         if entry.kind == Kind::Symlink {
             symlinkat(entry.link.as_slice(), dir, &*name)?;
@@ -188,7 +188,6 @@ fn make_other(
         }
         meta::apply_at(dir, &name, entry, options)
     };
-    let mut make = make;
     make().map_err(|source| ExtractError::entry("make", entry, source))
 }
 
