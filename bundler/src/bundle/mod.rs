@@ -5,10 +5,14 @@
 //! that appears under its name at once or not at all. [`Bundle`] opens a
 //! finished file. The layout is docs/macho.md's and docs/payload-format.md's.
 
+mod build;
+mod config;
 mod error;
 mod open;
 mod write;
 
+pub use build::{BuildError, Built, Request, build};
+pub use config::Overrides;
 pub use error::BundleError;
 pub use open::Bundle;
 pub use write::{Contents, Overwrite, check_output, read_stub, write};

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From loaded images to a finished bundle.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::Path;
+
+use elfuse_payload::Digest;
+use elfuse_payload::provenance::{self, Provenance};
+
+use super::{BundleError, Contents, Overrides, config, write};
+use crate::image::{Image, LayerMediaType};
+use crate::macho::Template;
+use crate::progress::Progress;
+use crate::squash::cache::squash_cached;
+use crate::squash::{SquashError, SquashOptions};
+use crate::store::Store;
+
+/// Everything that decides the bytes of a bundle.
+pub struct Request<'a> {
+    /// The base image, then those stacked on it.
+    pub images: &'a [Image],
+    /// How to squash, transforms included.
+    pub squash: SquashOptions,
+    /// Changes to the config.
+    pub overrides: Overrides,
+    /// Changes made, as provenance tells them.
+    pub transforms: Vec<provenance::Transform>,
+    /// Run options that the bundle has unless it is told otherwise.
+    pub run_options: Vec<String>,
+    /// Whether the bundle passes all its arguments to the program.
+    pub cli: bool,
+}
+
+/// What was built.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Built {
+    /// Digest of the manifest inside: the bundled image's name.
+    pub digest: Digest,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Bytes of the layer, compressed.
+    pub layer_size: u64,
+    /// Bytes of the layer, uncompressed.
+    pub tar_size: u64,
+    /// Names in the image.
+    pub entries: u64,
+    /// Whether the squashed layer was still there from an earlier run.
+    pub is_cached: bool,
+}
+
+/// Why a bundle could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The layers cannot be merged.
+    #[error(transparent)]
+    Squash(#[from] SquashError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The config of the base image cannot be edited.
+    #[error("edit config {digest}: {source}")]
+    Config {
+        /// The config.
+        digest: Digest,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// No image was given.
+    #[error("build: no image")]
+    NoImage,
+}
+
+/// Squashes the images and writes the bundle.
+///
+/// # Errors
+/// What went wrong; nothing is then at `output`.
+pub fn build(
+    request: &Request<'_>,
+    stub: &Template,
+    store: &Store,
+    output: &Path,
+    progress: &dyn Progress,
+) -> Result<Built, BuildError> {
+    let base = request.images.first().ok_or(BuildError::NoImage)?;
+    let layers: Vec<_> = request
+        .images
+        .iter()
+        .flat_map(|image| image.layers.clone())
+        .collect();
+    let mut squashed = squash_cached(&layers, &request.squash, progress, &store.layer_cache())?;
+    let summary = squashed.summary;
+    let config =
+        config::config(&base.config, &request.overrides, &summary.layer).map_err(|source| {
+            BuildError::Config {
+                digest: base.config_digest,
+                source,
+            }
+        })?;
+    let manifest = config::manifest(&config, &summary.layer);
+    let provenance = provenance(request, base).to_json();
+    rewind(&mut squashed.file, output)?;
+    let contents = Contents {
+        manifest: &manifest,
+        config: &config,
+        provenance: &provenance,
+        layer: &mut squashed.file,
+        layer_size: summary.layer.size,
+        layer_digest: summary.layer.digest,
+    };
+    let size = write::write(stub, contents, output, request.squash.threads, progress)?;
+    Ok(Built {
+        digest: Digest::of(&manifest),
+        size,
+        layer_size: summary.layer.size,
+        tar_size: summary.layer.tar_size,
+        entries: summary.entries,
+        is_cached: squashed.is_cached,
+    })
+}
+
+fn rewind(layer: &mut File, output: &Path) -> Result<(), BundleError> {
+    let rewound = layer.seek(SeekFrom::Start(0));
+    rewound
+        .map(drop)
+        .map_err(|source| BundleError::io("read layer for", output, source))
+}
+
+fn provenance(request: &Request<'_>, base: &Image) -> Provenance {
+    let created = base.configuration.created().clone();
+    let labels = base
+        .configuration
+        .config()
+        .as_ref()
+        .and_then(|c| c.labels().clone());
+    let mut labels: std::collections::BTreeMap<_, _> =
+        labels.unwrap_or_default().into_iter().collect();
+    labels.extend(request.overrides.labels.iter().cloned());
+    Provenance {
+        version: provenance::VERSION,
+        tool: provenance::Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        sources: request.images.iter().map(source).collect(),
+        platform: provenance::Platform {
+            os: base.platform.os.clone(),
+            architecture: base.platform.architecture.clone(),
+            variant: base.platform.variant.clone(),
+        },
+        annotations: base.annotations.clone(),
+        labels,
+        transforms: request.transforms.clone(),
+        run_options: request.run_options.clone(),
+        cli: request.cli,
+        source_date_epoch: request.squash.epoch,
+        created,
+    }
+}
+
+fn source(image: &Image) -> provenance::Source {
+    let layer = |layer: &crate::image::Layer| provenance::SourceLayer {
+        media_type: match layer.media_type {
+            LayerMediaType::Tar => "application/vnd.oci.image.layer.v1.tar",
+            LayerMediaType::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            LayerMediaType::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+        .to_owned(),
+        digest: layer.digest,
+        size: layer.size,
+    };
+    provenance::Source {
+        reference: image.reference.clone(),
+        index: image.index_digest,
+        manifest: Some(image.manifest_digest),
+        config: Some(image.config_digest),
+        layers: image.layers.iter().map(layer).collect(),
+    }
+}
