@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Entry point.
+//! Entry point of the command line; see [`elfuse_bundle::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    elfuse_bundle::cli::main()
+}

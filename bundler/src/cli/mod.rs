@@ -1,2 +1,174 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: one file per command.
+//!
+//! [`main()`] parses, runs one command, prints what went wrong and chooses the
+//! exit code. Commands print their result to standard output and everything
+//! else to standard error.
+
+mod build;
+mod fetch;
+mod inspect;
+mod output;
+mod pull;
+mod store;
+mod stub;
+mod update;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::progress::{Progress, Verbosity, for_stderr};
+
+/// How a command ended, as exit codes that scripts may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// 0: done, equal, intact.
+    Success,
+    /// 1: `diff` found a difference, `verify` found damage.
+    Difference,
+}
+
+/// Exit code of any error but those of the command line itself, which is 2.
+const FAILURE: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  elfuse-bundle alpine:latest -o alpine        one macOS program from a registry image
+  elfuse-bundle oci:./layout:v1 -o box         ... from an OCI layout
+  elfuse-bundle rootfs:./root --cmd /bin/sh    ... from a directory
+  elfuse-bundle jq:1.7 --cli -o jq             a program that takes its own arguments
+  elfuse-bundle inspect ./alpine               what is in a bundle
+  elfuse-bundle verify ./alpine                check every byte of it
+
+Exit codes: 0 done, 1 different or damaged, 2 wrong usage, 3 failed.";
+
+/// Turns a Linux container image into one self-contained macOS program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "elfuse-bundle",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = EXAMPLES
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    build: Option<build::BuildArgs>,
+    #[command(flatten)]
+    global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+struct Global {
+    /// Say nothing but errors
+    #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say what is done, line by line
+    #[arg(long, global = true)]
+    verbose: bool,
+    /// Keep blobs and squashed layers here [default: the user's cache directory]
+    #[arg(long, global = true, value_name = "DIR", env = "ELFUSE_BUNDLE_STORE")]
+    store: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch an image into the store
+    Pull(pull::PullArgs),
+    /// Describe a bundle, or an image in the store
+    Inspect(inspect::InspectArgs),
+    /// Check every byte of a bundle
+    Verify(verify::VerifyArgs),
+    /// Build a bundle again from the image it was made of
+    Update(update::UpdateArgs),
+    /// Tell what the store holds
+    Status(store::StatusArgs),
+    /// Make the store smaller
+    Prune(store::PruneArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Global {
+    fn progress(&self) -> Box<dyn Progress> {
+        for_stderr(match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        })
+    }
+
+    fn open_store(&self) -> anyhow::Result<crate::store::Store> {
+        Ok(crate::store::Store::open(self.store.as_deref())?)
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Difference) => ExitCode::from(1),
+        Err(error) => {
+            output::print_error(&error);
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let global = &cli.global;
+    match cli.command {
+        None => match cli.build {
+            Some(args) => build::run(&args, global),
+            None => {
+                Cli::command().print_help()?;
+                Ok(Outcome::Success)
+            }
+        },
+        Some(Command::Pull(args)) => pull::run(&args, global),
+        Some(Command::Inspect(args)) => inspect::run(&args, global),
+        Some(Command::Verify(args)) => verify::run(&args, global),
+        Some(Command::Update(args)) => update::run(&args, global),
+        Some(Command::Status(args)) => store::status(&args, global),
+        Some(Command::Prune(args)) => store::prune(&args, global),
+        Some(Command::Completions { shell }) => {
+            let mut out = std::io::stdout().lock();
+            clap_complete::generate(shell, &mut Cli::command(), "elfuse-bundle", &mut out);
+            Ok(Outcome::Success)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn image_alone_is_the_build_command() {
+        let cli = Cli::try_parse_from(["elfuse-bundle", "alpine:latest", "-o", "x"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.build.unwrap().image, "alpine:latest");
+    }
+
+    #[test]
+    fn subcommands_need_no_image() {
+        let cli = Cli::try_parse_from(["elfuse-bundle", "status", "--json", "-q"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::Status(_))));
+        assert!(cli.global.quiet);
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How results and errors are printed.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Prints `error: what: why` and, on lines of their own, the hints. A cause
+/// that the message before it already tells is not repeated.
+pub(super) fn print_error(error: &anyhow::Error) {
+    let mut text = String::new();
+    let mut hints = Vec::new();
+    for cause in error.chain() {
+        let message = cause.to_string();
+        let mut lines = message.lines();
+        let first = lines.next().unwrap_or_default();
+        if !text.contains(first) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(first);
+        }
+        for line in lines {
+            if !hints.contains(&line.to_owned()) {
+                hints.push(line.to_owned());
+            }
+        }
+    }
+    // Nobody is left to be told when standard error is gone.
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "error: {text}");
+    for hint in hints {
+        let _ = writeln!(err, "{hint}");
+    }
+}
+
+/// Prints a value as indented JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints aligned `name  value` lines, leaving out empty values.
+pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut out = io::stdout().lock();
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(out, "{name:width$}  {value}")?;
+    }
+    Ok(())
+}
