@@ -4,7 +4,7 @@
 //! [`Pipe`] is the buffer, [`PipeEnd`] one open end; the ends count themselves,
 //! so the last reader or writer that goes away is noticed by the others. Writes
 //! of up to `PIPE_BUF` bytes are atomic. One mutex, held while user memory is
-//! copied (a page fault never needs a pipe); the queue is woken after it.
+//! copied (a page fault never needs a pipe); the queues are woken after it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,12 @@ impl State {
 /// The buffer between writers and readers.
 pub struct Pipe {
     state: Mutex<State>,
-    queue: WaitQueue,
+    /// Woken when there is more to read, or nobody to write it.
+    for_readers: WaitQueue,
+    /// Woken when there is room, or nobody to read it.
+    for_writers: WaitQueue,
+    /// Woken for either: the queue of ends that do both.
+    for_both: WaitQueue,
 }
 
 impl Pipe {
@@ -56,11 +61,31 @@ impl Pipe {
     #[must_use]
     pub fn new() -> Arc<Self> {
         let state = State { capacity: DEFAULT_CAPACITY, ..State::default() };
-        Arc::new(Self { state: Mutex::new(state), queue: WaitQueue::default() })
+        Arc::new(Self {
+            state: Mutex::new(state),
+            for_readers: WaitQueue::default(),
+            for_writers: WaitQueue::default(),
+            for_both: WaitQueue::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_readers(&self) {
+        self.for_readers.wake_all();
+        self.for_both.wake_all();
+    }
+
+    fn wake_writers(&self) {
+        self.for_writers.wake_all();
+        self.for_both.wake_all();
+    }
+
+    fn wake_everybody(&self) {
+        self.for_readers.wake_all();
+        self.wake_writers();
     }
 
     /// Opens an end (of a fifo: without waiting for the other side).
@@ -87,7 +112,7 @@ impl Pipe {
         state.writers += usize::from(writes);
         state.writers_ever += u64::from(writes);
         drop(state);
-        self.queue.wake_all();
+        self.wake_everybody();
         Ok(Arc::new(end))
     }
 
@@ -148,7 +173,7 @@ impl PipeEnd {
         }
         state.capacity = capacity;
         drop(state);
-        self.pipe.queue.wake_all();
+        self.pipe.wake_writers();
         Ok(capacity)
     }
 
@@ -198,7 +223,7 @@ impl File for PipeEnd {
             take_packet(&mut state, dst)?
         };
         drop(state);
-        self.pipe.queue.wake_all();
+        self.pipe.wake_writers();
         Ok(done)
     }
 
@@ -231,7 +256,7 @@ impl File for PipeEnd {
             state.packets.push_back(done);
         }
         drop(state);
-        self.pipe.queue.wake_all();
+        self.pipe.wake_readers();
         Ok(done)
     }
 
@@ -259,7 +284,11 @@ impl File for PipeEnd {
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
-        Some(&self.pipe.queue)
+        Some(match (self.reads, self.writes) {
+            (true, true) => &self.pipe.for_both,
+            (true, false) => &self.pipe.for_readers,
+            _ => &self.pipe.for_writers,
+        })
     }
 
     fn ioctl(&self, caller: &Caller<'_>, _open: &OpenFile, req: Ioctl) -> SysResult<usize> {
@@ -279,7 +308,7 @@ impl Drop for PipeEnd {
             state.readers -= usize::from(self.reads);
             state.writers -= usize::from(self.writes);
         }
-        self.pipe.queue.wake_all();
+        self.pipe.wake_everybody();
     }
 }
 
@@ -328,3 +357,7 @@ fn fill(bytes: &mut VecDeque<u8>, src: &mut dyn IoSource, limit: usize) -> Resul
     Ok(done)
 }
 
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;

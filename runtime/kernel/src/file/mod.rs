@@ -11,17 +11,20 @@
 
 mod fd_table;
 mod fs_context;
+mod ioctl;
 mod io;
 pub mod locks;
 mod open_file;
 
 pub use fd_table::{Fd, FdEntry, FdTable};
 pub use fs_context::FsContext;
+pub use ioctl::{get_ioctl, put_ioctl};
 pub use io::{IoSink, IoSource, SliceSource, VecSink};
 pub use open_file::OpenFile;
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use linux_abi::Errno;
 use linux_abi::fcntl::OpenFlags;
@@ -30,6 +33,7 @@ use linux_abi::poll::PollEvents;
 use crate::error::SysResult;
 use crate::mm::Mappable;
 use crate::task::Task;
+use crate::tty::Job;
 use crate::vfs::FsCred;
 use crate::wait::WaitQueue;
 
@@ -47,6 +51,12 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub const fn kernel(cred: &'a FsCred) -> Self {
         Self { cred, task: None }
+    }
+
+    /// The caller's place in job control.
+    #[must_use]
+    pub fn job(&self) -> Option<&'a dyn Job> {
+        self.task.map(|task| &**task as &dyn Job)
     }
 }
 
@@ -75,6 +85,8 @@ bitflags::bitflags! {
         const NONBLOCK = 2;
         /// Pipe packets (`O_DIRECT`).
         const PACKET = 4;
+        /// The time given by `read_timeout` passed: what is there is enough.
+        const EXPIRED = 8;
     }
 }
 
@@ -108,7 +120,8 @@ pub trait File: Any + Send + Sync {
     /// Writes at `*pos` and advances it; streams ignore `pos`.
     ///
     /// # Errors
-    /// `EAGAIN` when there is no room; `EPIPE` without raising the signal.
+    /// `EAGAIN` when there is no room (the caller tries again with a fresh
+    /// source); `EPIPE` without raising the signal.
     fn try_write(
         &self,
         _caller: &Caller<'_>,
@@ -127,6 +140,12 @@ pub trait File: Any + Send + Sync {
     /// The queue that is woken when readiness may have changed; `None` for
     /// files that are always ready.
     fn wait_queue(&self) -> Option<&WaitQueue> {
+        None
+    }
+
+    /// How long a read that has nothing yet waits at most, when the file itself
+    /// limits it (`VTIME` of terminals).
+    fn read_timeout(&self) -> Option<Duration> {
         None
     }
 
@@ -162,14 +181,6 @@ pub trait File: Any + Send + Sync {
 
     /// Called when the status flags changed through `F_SETFL`.
     fn on_flags(&self, _flags: OpenFlags) {}
-}
-
-/// Stores the result of an `ioctl` at its argument.
-///
-/// # Errors
-/// `EFAULT`.
-pub fn put_ioctl(_caller: &Caller<'_>, _arg: u64, _value: &[u8]) -> SysResult<usize> {
-    Err(Errno::EFAULT.into())
 }
 
 impl dyn File {

@@ -201,14 +201,20 @@ impl Inotify {
         self.queue.wake_all();
     }
 
-    /// Watch numbers with inode and mask, for `/proc/PID/fdinfo`.
+    /// One line for each watch, for `/proc/PID/fdinfo`.
     #[must_use]
-    pub fn describe(&self) -> Vec<(i32, Option<Arc<dyn Inode>>, u32)> {
-        let state = self.lock();
-        let one = |w: &Arc<Watch>| (w.wd, w.inode.upgrade(), w.mask.load(Ordering::Relaxed));
-        let mut all: Vec<_> = state.watches.values().map(one).collect();
-        all.sort_by_key(|(wd, ..)| *wd);
-        all
+    pub fn describe(&self) -> String {
+        let mut watches: Vec<Arc<Watch>> = self.lock().watches.values().cloned().collect();
+        watches.sort_by_key(|watch| watch.wd);
+        let mut text = String::new();
+        for watch in watches {
+            let attr = watch.inode.upgrade().and_then(|inode| inode.attr().ok());
+            let (ino, dev) = attr.map_or((0, 0), |attr| (attr.ino, attr.dev));
+            let mask = watch.mask.load(Ordering::Relaxed);
+            let wd = watch.wd;
+            text += &format!("inotify wd:{wd} ino:{ino:x} sdev:{dev:x} mask:{mask:x}\n");
+        }
+        text
     }
 }
 

@@ -235,11 +235,6 @@ impl Dentry {
         self.is_unlinked.store(true, Ordering::Release);
     }
 
-    /// A name came back (`linkat` of an unnamed file).
-    pub(super) fn mark_linked(&self) {
-        self.is_unlinked.store(false, Ordering::Release);
-    }
-
     /// Records that the file moved; the caller holds both directories' locks
     /// and drops the old parent after releasing them.
     pub(super) fn move_to(&self, parent: &Arc<Self>, name: &[u8]) -> Option<Arc<Self>> {

@@ -35,6 +35,12 @@ fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     joined
 }
 
+/// A directory of the lower layer that shows through one above.
+struct Merged {
+    dir: Arc<dyn Inode>,
+    path: Option<Vec<u8>>,
+}
+
 impl OverlayNode {
     /// What the upper layer says about `name`: a file, a whiteout or nothing.
     fn look_above(&self, name: &[u8]) -> Result<Option<Arc<dyn Inode>>, Errno> {
@@ -71,7 +77,11 @@ impl OverlayNode {
         };
         let key = Key::Upper(upper.attr()?.ino);
         self.shared.intern(key, || {
-            let (lower, lower_path) = self.merged_with(&upper, name, below)?;
+            let merged = self.merged_with(&upper, name, below)?;
+            let (lower, lower_path) = match merged {
+                Some(merged) => (Some(merged.dir), merged.path),
+                None => (None, None),
+            };
             let home = Some((me, name.into()));
             Self::make(&self.shared, Layers { upper: Some(upper), lower, home, lower_path })
         })
@@ -83,17 +93,16 @@ impl OverlayNode {
         upper: &Arc<dyn Inode>,
         name: &[u8],
         below: Option<Arc<dyn Inode>>,
-    ) -> Result<(Option<Arc<dyn Inode>>, Option<Vec<u8>>), Errno> {
+    ) -> Result<Option<Merged>, Errno> {
         if upper.kind() != Kind::Directory || is_opaque(upper) {
-            return Ok((None, None));
+            return Ok(None);
         }
         let (lower, path) = match xattr(upper, REDIRECT) {
             Some(path) => (found(self.shared.lower_at(&path))?, Some(path)),
             None => (below, self.lower_path().map(|path| join(&path, name))),
         };
         let lower = lower.filter(|lower| lower.kind() == Kind::Directory);
-        let path = path.filter(|_| lower.is_some());
-        Ok((lower, path))
+        Ok(lower.map(|dir| Merged { dir, path }))
     }
 
     fn child_below(

@@ -221,7 +221,7 @@ impl TmpNode {
     /// Takes the tree apart without recursion.
     pub(super) fn dismantle(&self) {
         let mut todo: Vec<Arc<Self>> = Vec::new();
-        let mut empty = |node: &Self| -> Vec<Arc<Self>> {
+        let empty = |node: &Self| -> Vec<Arc<Self>> {
             let Ok(mut entries) = node.entries() else { return Vec::new() };
             std::mem::take(&mut entries.by_name).into_values().collect()
         };
@@ -356,12 +356,9 @@ impl Directory for TmpNode {
     fn list(&self, _caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
         self.touch_access();
         let entries = self.entries()?;
-        let entry = |(name, node): (&Box<[u8]>, &Arc<Self>)| DirEntry {
-            name: name.clone(),
-            ino: node.ino,
-            kind: node.kind,
-        };
-        Ok(entries.by_name.iter().map(entry).collect())
+        let all = entries.by_name.iter();
+        let all = all.map(|(name, node)| (name.clone(), node.ino, node.kind));
+        Ok(all.map(|(name, ino, kind)| DirEntry { name, ino, kind }).collect())
     }
 
     fn create(&self, name: &[u8], node: &NewNode) -> Result<Arc<dyn Inode>, Errno> {
