@@ -53,6 +53,12 @@ impl<'a> Caller<'a> {
         Self { cred, task: None }
     }
 
+    /// The caller's process id; 0 for the kernel itself.
+    #[must_use]
+    pub fn process_id(&self) -> i32 {
+        self.task.map_or(0, |task| task.process_id())
+    }
+
     /// The caller's place in job control.
     #[must_use]
     pub fn job(&self) -> Option<&'a dyn Job> {

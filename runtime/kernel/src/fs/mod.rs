@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file systems, and the descriptors that are no files.
 
+pub mod dev;
+pub mod devpts;
 pub mod inotify;
 pub mod overlay;
 pub mod tmpfs;
+pub mod virtual_fs;
