@@ -116,9 +116,9 @@ impl Pipe {
         Ok(Arc::new(end))
     }
 
-    /// The two ends of a new pipe: read, write.
+    /// A new pipe with both ends: read, write.
     #[must_use]
-    pub fn pair() -> (Arc<dyn File>, Arc<dyn File>) {
+    pub fn pair() -> (Arc<Self>, Arc<dyn File>, Arc<dyn File>) {
         let pipe = Self::new();
         let end = |reads: bool| {
             let mut state = pipe.lock();
@@ -127,7 +127,8 @@ impl Pipe {
             let (partner_before, had_partner) = (0, true);
             Arc::new(PipeEnd { pipe: pipe.clone(), reads, writes: !reads, partner_before, had_partner })
         };
-        (end(true), end(false))
+        let (reader, writer): (Arc<dyn File>, Arc<dyn File>) = (end(true), end(false));
+        (pipe.clone(), reader, writer)
     }
 }
 

@@ -28,7 +28,7 @@ const AGAIN: SysErr = SysErr::Errno(Errno::EAGAIN);
 
 #[test]
 fn full_pipe_takes_no_part_of_an_atomic_write() {
-    let (r, w) = Pipe::pair();
+    let (_, r, w) = Pipe::pair();
     assert_eq!(write(&w, &[1; 65_000]).unwrap(), 65_000);
     assert_eq!(write(&w, &[2; 4096]).unwrap_err(), AGAIN);
     assert_eq!(write(&w, &[2; 5000]).unwrap(), 536);
@@ -38,7 +38,7 @@ fn full_pipe_takes_no_part_of_an_atomic_write() {
 
 #[test]
 fn last_writer_leaves_end_of_file_after_the_data() {
-    let (r, w) = Pipe::pair();
+    let (_, r, w) = Pipe::pair();
     write(&w, b"x").unwrap();
     drop(w);
     assert_eq!(r.readiness(), PollEvents::READABLE | PollEvents::HUP);
@@ -48,7 +48,7 @@ fn last_writer_leaves_end_of_file_after_the_data() {
 
 #[test]
 fn write_without_reader_is_a_broken_pipe() {
-    let (r, w) = Pipe::pair();
+    let (_, r, w) = Pipe::pair();
     drop(r);
     assert_eq!(write(&w, b"x").unwrap_err(), SysErr::Errno(Errno::EPIPE));
     assert!(w.readiness().contains(PollEvents::ERR));
@@ -75,7 +75,7 @@ fn fifo_reader_meets_a_writer_that_came_and_went() {
 
 #[test]
 fn capacity_cannot_shrink_below_the_content() {
-    let (_r, w) = Pipe::pair();
+    let (_, _r, w) = Pipe::pair();
     write(&w, &[0; 9000]).unwrap();
     let end: &PipeEnd = w.downcast().unwrap();
     assert_eq!(end.set_capacity(5000, false), Err(Errno::EBUSY));

@@ -15,12 +15,14 @@ mod ioctl;
 mod io;
 pub mod locks;
 mod open_file;
+mod user_io;
 
 pub use fd_table::{Fd, FdEntry, FdTable};
 pub use fs_context::FsContext;
 pub use ioctl::{get_ioctl, put_ioctl};
 pub use io::{IoSink, IoSource, SliceSource, VecSink};
 pub use open_file::OpenFile;
+pub use user_io::{MAX_PIECES, UserBuf};
 
 use std::any::Any;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ impl<'a> Caller<'a> {
     /// The caller's process id; 0 for the kernel itself.
     #[must_use]
     pub fn process_id(&self) -> i32 {
-        self.task.map_or(0, |task| task.process_id())
+        self.task.map_or(0, |task| task.pid())
     }
 
     /// The caller's place in job control.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file systems, and the descriptors that are no files.
 
+pub mod anon;
 pub mod dev;
 pub mod devpts;
 pub mod inotify;
 pub mod overlay;
 pub mod tmpfs;
 pub mod virtual_fs;
+pub mod world;

@@ -409,8 +409,8 @@ impl Tty {
             }
             req::TIOCSPGRP => self.set_foreground(caller, job, request.arg),
             req::TIOCGSID => {
-                let session = self.lock().session.filter(|_| self.is_controlling(job));
-                let session = session.ok_or(Errno::ENOTTY)?;
+                let session = self.lock().session;
+                let session = session.filter(|_| self.is_controlling(job)).ok_or(Errno::ENOTTY)?;
                 put_ioctl(caller, request.arg, &session.to_le_bytes())
             }
             req::TIOCSCTTY => {

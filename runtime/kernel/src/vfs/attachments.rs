@@ -53,6 +53,11 @@ impl Attachments {
         })
     }
 
+    /// Makes an existing pipe the one behind the file.
+    pub fn set_fifo(&self, pipe: &Arc<Pipe>) {
+        *self.fifo.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(pipe);
+    }
+
     /// Binds a socket to the file.
     pub fn set_socket(&self, socket: Weak<dyn Any + Send + Sync>) {
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
