@@ -6,6 +6,7 @@
 //! Locks: one mutex; descriptions that leave the table are dropped after it is
 //! released, because a drop may wake others.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use linux_abi::Errno;
@@ -33,9 +34,17 @@ struct Slots {
 }
 
 /// The descriptors of a process.
-#[derive(Default)]
 pub struct FdTable {
     slots: Mutex<Slots>,
+    id: u64,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::with(Slots::default())
+    }
 }
 
 /// The most descriptors a table can hold (`fs.nr_open`).
@@ -46,6 +55,16 @@ impl FdTable {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn with(slots: Slots) -> Self {
+        Self { slots: Mutex::new(slots), id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// A number that no other table ever has: owner of POSIX locks.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
@@ -194,7 +213,7 @@ impl FdTable {
     pub fn fork(&self) -> Self {
         let slots = self.lock();
         let copy = Slots { entries: slots.entries.clone(), lowest: slots.lowest };
-        Self { slots: Mutex::new(copy) }
+        Self::with(copy)
     }
 
     /// Every open number, ascending.

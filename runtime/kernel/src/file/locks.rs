@@ -6,6 +6,7 @@
 //! waits: the syscall layer waits on [`FileLocks::queue`]. One leaf mutex; the
 //! queue is woken after it is released.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use linux_abi::Errno;
@@ -165,6 +166,67 @@ impl FileLocks {
         drop(state);
         if changed {
             self.queue.wake_all();
+        }
+    }
+}
+
+/// Which processes wait for record locks of which others, to refuse a wait that
+/// could never end (`EDEADLK`). Descriptions are not followed, as on Linux.
+#[derive(Default)]
+pub struct LockGraph {
+    /// Waiter and the holder it found last.
+    waits: Mutex<HashMap<u64, u64>>,
+}
+
+/// Steps that the search for a circle takes at most (Linux `MAX_DEADLK_ITERATIONS`).
+const MAX_STEPS: usize = 10;
+
+/// A wait under way; it ends when this is dropped.
+pub struct Waiting<'a> {
+    graph: &'a LockGraph,
+    owner: Option<u64>,
+}
+
+impl LockGraph {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, u64>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `owner` is going to wait.
+    pub fn enter(&self, owner: LockOwner) -> Waiting<'_> {
+        let owner = match owner {
+            LockOwner::Process { table, .. } => Some(table),
+            LockOwner::Description(_) => None,
+        };
+        Waiting { graph: self, owner }
+    }
+
+    /// Would `waiter`, waiting for `holder`, wait for itself? If not, it is
+    /// recorded as waiting.
+    pub fn would_deadlock(&self, waiter: LockOwner, holder: LockOwner) -> bool {
+        let (LockOwner::Process { table: waiter, .. }, LockOwner::Process { table: holder, .. }) =
+            (waiter, holder)
+        else {
+            return false;
+        };
+        let mut waits = self.lock();
+        let mut at = holder;
+        for _ in 0..MAX_STEPS {
+            match waits.get(&at) {
+                Some(&next) if next == waiter => return true,
+                Some(&next) => at = next,
+                None => break,
+            }
+        }
+        waits.insert(waiter, holder);
+        false
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner {
+            self.graph.lock().remove(&owner);
         }
     }
 }

@@ -70,3 +70,14 @@ fn refused_flock_conversion_loses_the_old_lock() {
     assert_eq!(locks.try_flock(1, LockKind::Exclusive), Err(Errno::EAGAIN));
     assert_eq!(locks.try_flock(2, LockKind::Exclusive), Ok(()));
 }
+
+#[test]
+fn circle_of_waits_is_refused() {
+    let graph = super::LockGraph::default();
+    let first = graph.enter(owner(1));
+    assert!(!graph.would_deadlock(owner(1), owner(2)));
+    assert!(!graph.would_deadlock(owner(2), owner(3)));
+    assert!(graph.would_deadlock(owner(3), owner(1)));
+    drop(first);
+    assert!(!graph.would_deadlock(owner(3), owner(1)));
+}

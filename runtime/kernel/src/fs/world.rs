@@ -15,6 +15,7 @@ use super::anon::{AnonFs, AnonInode};
 use super::dev::{self, Random};
 use super::devpts::DevPts;
 use super::tmpfs::{TmpFs, TmpLimits};
+use crate::file::locks::LockGraph;
 use crate::file::{Caller, File, FsContext, OpenFile};
 use crate::mm::FrameSource;
 use crate::net::unix::UnixNames;
@@ -59,6 +60,8 @@ pub struct FileWorld {
     pub ptys: Arc<PtyTable>,
     /// Abstract names of local sockets.
     pub unix_names: UnixNames,
+    /// Who waits for whose record locks.
+    pub lock_graph: LockGraph,
     /// Where memfds and shared anonymous memory live.
     pub shm: Arc<TmpFs>,
     /// Real time.
@@ -104,6 +107,7 @@ impl FileWorld {
             devices,
             shm: tmpfs(DEV_SHM, 0o777)?,
             unix_names: UnixNames::default(),
+            lock_graph: LockGraph::default(),
             clock: clock.clone(),
             random: random.clone(),
             console: console.clone(),
@@ -215,6 +219,12 @@ impl FileWorld {
         let console = self.console.as_ref()?;
         let place = self.path("/dev/console").unwrap_or_else(|| self.anonymous("[console]"));
         Some(OpenFile::new(console.open(), place, OpenFlags::RDWR))
+    }
+
+    /// Where the terminal called `name` (`pts/0`) is.
+    #[must_use]
+    pub fn pty_place(&self, name: &str) -> Location {
+        self.path(&format!("/dev/{name}")).unwrap_or_else(|| self.anonymous("[pts]"))
     }
 
     fn path(&self, path: &str) -> Option<Location> {

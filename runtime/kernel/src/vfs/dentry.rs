@@ -235,6 +235,11 @@ impl Dentry {
         self.is_unlinked.store(true, Ordering::Release);
     }
 
+    /// Shows the name as removed from the start (memfds).
+    pub fn mark_deleted(&self) {
+        self.mark_unlinked();
+    }
+
     /// Records that the file moved; the caller holds both directories' locks
     /// and drops the old parent after releasing them.
     pub(super) fn move_to(&self, parent: &Arc<Self>, name: &[u8]) -> Option<Arc<Self>> {
