@@ -3,6 +3,7 @@
 //! command sets up what it needs, by name, and is silent about what is there
 //! already.
 
+mod bench;
 mod bundle;
 mod check;
 mod cross;
@@ -48,6 +49,11 @@ enum Task {
         /// Run only tests whose names contain one of these
         filter: Vec<String>,
     },
+    /// Measures what docs/budgets.md promises, beside other programs
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Builds the documentation of all crates
     Doc,
     /// Builds what is stale, then runs elfuse-bundle with ARGS
@@ -56,6 +62,16 @@ enum Task {
         /// What elfuse-bundle gets: `alpine:latest -o alpine`, `--help`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// An image of 600 MB to a bundle, and back to files
+    Bundle {
+        /// How often each program runs; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
     },
 }
 
@@ -71,6 +87,9 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
+        Task::Bench {
+            what: Bench::Bundle { rounds },
+        } => bench::bundle::run(rounds)?,
         Task::Stub => println!("{}", stub::build()?.display()),
         Task::Check { fuzz } => check::run(fuzz)?.finish()?,
         Task::Test {
