@@ -90,7 +90,7 @@ pub fn write(
     let temporary = temporary_beside(path).map_err(io_failed)?;
     let task = progress.task("sign and write", Some(plan.total_len()));
     let out = temporary.as_file();
-    let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(path), threads, out)
+    let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(manifest), threads, out)
         .map_err(failed)?;
     writer.write_all(&plan.head).map_err(io_failed)?;
     let mut reader = BufReader::with_capacity(COPY, layer.take(layer_size));
@@ -122,17 +122,10 @@ pub fn write(
     Ok(size)
 }
 
-/// The program's name in its signature: the file name, made a plain word.
-fn identifier(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    name.chars().take(128).map(plain).collect()
+/// The program's name in its signature: from what is inside, so that a bundle has
+/// the same bytes under any name.
+fn identifier(manifest: &[u8]) -> String {
+    format!("elfuse-{}", &Digest::of(manifest).hex()[..16])
 }
 
 fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {

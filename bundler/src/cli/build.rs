@@ -20,8 +20,7 @@ use crate::transform::{Addition, Strip, Transforms};
 pub(super) struct BuildArgs {
     /// A registry image, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE,
     /// rootfs:DIR or tar:FILE
-    #[arg(required = true)]
-    pub(super) image: String,
+    pub(super) image: Option<String>,
     /// Where to write the program [default: IMAGE as a file name, such as alpine_latest]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -102,10 +101,11 @@ pub(super) struct ChangeArgs {
 }
 
 pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> {
-    let path = args
-        .output
-        .clone()
-        .unwrap_or_else(|| default_output(&args.image));
+    // Without a command there is an image, or an option that cannot stand alone.
+    let Some(image) = &args.image else {
+        anyhow::bail!("build: no image named\nhint: elfuse-bundle --help shows examples");
+    };
+    let path = args.output.clone().unwrap_or_else(|| default_output(image));
     let overwrite = if args.force {
         Overwrite::Files
     } else {
@@ -115,7 +115,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     let stub = args.stub.load()?;
     let store = global.open_store()?;
     let progress = global.progress();
-    let names = std::iter::once(&args.image).chain(&args.change.layer);
+    let names = std::iter::once(image).chain(&args.change.layer);
     let images = names
         .map(|name| args.fetch.load(name, &store, &*progress))
         .collect::<anyhow::Result<Vec<_>>>()?;

@@ -50,14 +50,14 @@ Exit codes: 0 done, 1 different or damaged, 2 wrong usage, 3 failed.";
     name = "elfuse-bundle",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
     after_help = EXAMPLES
 )]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    build: Option<build::BuildArgs>,
+    build: build::BuildArgs,
     #[command(flatten)]
     global: Global,
 }
@@ -128,13 +128,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let global = &cli.global;
     match cli.command {
-        None => match cli.build {
-            Some(args) => build::run(&args, global),
-            None => {
-                Cli::command().print_help()?;
-                Ok(Outcome::Success)
-            }
-        },
+        None => build::run(&cli.build, global),
         Some(Command::Pull(args)) => pull::run(&args, global),
         Some(Command::Inspect(args)) => inspect::run(&args, global),
         Some(Command::Verify(args)) => verify::run(&args, global),
@@ -162,7 +156,7 @@ mod tests {
     fn image_alone_is_the_build_command() {
         let cli = Cli::try_parse_from(["elfuse-bundle", "alpine:latest", "-o", "x"]).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.build.unwrap().image, "alpine:latest");
+        assert_eq!(cli.build.image.as_deref(), Some("alpine:latest"));
     }
 
     #[test]

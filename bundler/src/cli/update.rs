@@ -15,7 +15,7 @@ use super::fetch::{FetchArgs, threads};
 use super::stub::StubArgs;
 use super::{Global, Outcome, output};
 use crate::bundle::{self, Bundle, Overrides, Request};
-use crate::source::PullPolicy;
+use crate::source::{self, PullPolicy};
 use crate::squash::SquashOptions;
 use crate::transform::{Strip, Transforms};
 
@@ -28,6 +28,9 @@ pub(super) struct UpdateArgs {
     /// Print what was built as JSON
     #[arg(long)]
     json: bool,
+    /// The image, when the bundle was made from local files
+    #[arg(long, value_name = "IMAGE")]
+    from: Vec<String>,
     /// Use only what is on this machine
     #[arg(long)]
     offline: bool,
@@ -54,10 +57,10 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
         },
         offline: args.offline,
     };
-    let images = provenance
-        .sources
+    let names = references(provenance, args)?;
+    let images = names
         .iter()
-        .map(|source| fetch.load(&source.reference, &store, &*progress))
+        .map(|name| fetch.load(name, &store, &*progress))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let change = recorded(provenance, &args.file.display().to_string())?;
     let request = Request {
@@ -93,6 +96,27 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
     Ok(Outcome::Success)
 }
 
+/// What to load: as provenance says, or as the user says for local files, whose
+/// paths provenance leaves out.
+fn references(provenance: &Provenance, args: &UpdateArgs) -> anyhow::Result<Vec<String>> {
+    if !args.from.is_empty() {
+        return Ok(args.from.clone());
+    }
+    let names = provenance
+        .sources
+        .iter()
+        .map(|source| source.reference.clone());
+    let names: Vec<String> = names.collect();
+    match names.iter().find(|name| source::is_local(name)) {
+        Some(name) => bail!(
+            "update {}: it was made from local files ({name})\n\
+             hint: name them with --from, such as --from oci:DIR:TAG",
+            args.file.display()
+        ),
+        None => Ok(names),
+    }
+}
+
 struct Recorded {
     strip: Strip,
     overrides: Overrides,
@@ -125,5 +149,5 @@ fn recorded(provenance: &Provenance, file: &str) -> anyhow::Result<Recorded> {
 fn parse(args: &[String]) -> anyhow::Result<ChangeArgs> {
     use clap::Parser;
     let cli = super::Cli::try_parse_from(args)?;
-    Ok(cli.build.map(|build| build.change).unwrap_or_default())
+    Ok(cli.build.change)
 }

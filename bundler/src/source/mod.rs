@@ -66,6 +66,14 @@ pub fn parse(text: &str) -> Result<Box<dyn Source>, SourceError> {
     }
 }
 
+/// Whether a reference, as an [`Image`] has it, means files of one machine.
+#[must_use]
+pub fn is_local(reference: &str) -> bool {
+    const LOCAL: [&str; 5] = ["oci", "oci-archive", "docker-archive", "rootfs", "tar"];
+    let kind = reference.split(':').next().unwrap_or(reference);
+    LOCAL.contains(&kind)
+}
+
 /// Splits `PATH[:TAG]` or `PATH@DIGEST`. A colon before a slash is the path's.
 fn split_name(text: &str) -> (PathBuf, Option<String>) {
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
