@@ -10,8 +10,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use flate2::bufread::GzDecoder;
 
+use super::gunzip::{Checksum, Gunzip};
 use crate::image::LayerMediaType;
 
 const CHUNK: usize = 256 << 10;
@@ -43,11 +43,12 @@ pub(crate) type Piece = io::Result<Arc<Chunk>>;
 /// of the stream, after an error, or when a reader has gone away.
 pub(crate) fn pump(
     media_type: LayerMediaType,
+    checksum: Checksum,
     blob: Box<dyn Read + Send>,
     hasher: &Sender<Arc<Chunk>>,
     parser: &Sender<Piece>,
 ) {
-    let mut decoder = match decoder(media_type, blob) {
+    let mut decoder = match decoder(media_type, checksum, blob) {
         Ok(decoder) => decoder,
         Err(error) => {
             let _ = parser.send(Err(error));
@@ -81,10 +82,16 @@ pub(crate) fn pump(
     }
 }
 
-fn decoder(media_type: LayerMediaType, blob: Box<dyn Read + Send>) -> io::Result<Box<dyn Read>> {
+fn decoder(
+    media_type: LayerMediaType,
+    checksum: Checksum,
+    blob: Box<dyn Read + Send>,
+) -> io::Result<Box<dyn Read>> {
     Ok(match media_type {
         LayerMediaType::Tar => Box::new(blob),
-        LayerMediaType::Gzip => Box::new(Gunzip::new(BufReader::with_capacity(CHUNK, blob))),
+        LayerMediaType::Gzip => {
+            Box::new(Gunzip::new(BufReader::with_capacity(CHUNK, blob), checksum))
+        }
         // The decoder refuses windows of more than 128 MiB by default.
         LayerMediaType::Zstd => Box::new(zstd::Decoder::new(blob)?),
     })
@@ -101,68 +108,6 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// A gzip file of any number of members. Zeros after the last are padding, as
-/// gzip(1) has it; anything else is an error.
-struct Gunzip<R> {
-    /// `None` after the last member.
-    member: Option<GzDecoder<R>>,
-}
-
-impl<R: BufRead> Gunzip<R> {
-    fn new(source: R) -> Self {
-        Self {
-            member: Some(GzDecoder::new(source)),
-        }
-    }
-}
-
-impl<R: BufRead> Read for Gunzip<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(member) = &mut self.member {
-            match member.read(buffer) {
-                Ok(0) if !buffer.is_empty() => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(io::Error::new(
-                        error.kind(),
-                        "unexpected end of gzip stream",
-                    ));
-                }
-                other => return other,
-            }
-            let Some(mut rest) = self.member.take().map(GzDecoder::into_inner) else {
-                break;
-            };
-            if is_more(&mut rest)? {
-                self.member = Some(GzDecoder::new(rest));
-            }
-        }
-        Ok(0)
-    }
-}
-
-/// Whether another member follows; zero bytes are skipped.
-fn is_more(rest: &mut impl BufRead) -> io::Result<bool> {
-    loop {
-        let buffer = rest.fill_buf()?;
-        let Some(&first) = buffer.first() else {
-            return Ok(false);
-        };
-        match first {
-            0x1f => return Ok(true),
-            0 => {
-                let zeros = buffer.iter().take_while(|&&b| b == 0).count();
-                rest.consume(zeros);
-            }
-            _ => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "garbage after gzip stream",
-                ));
-            }
-        }
-    }
 }
 
 /// Reads the pieces as one stream.
@@ -214,39 +159,5 @@ impl BufRead for Pieces {
 
     fn consume(&mut self, count: usize) {
         self.used += count;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-
-    use super::Gunzip;
-
-    fn member(text: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text).expect("memory");
-        encoder.finish().expect("memory")
-    }
-
-    fn gunzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        Gunzip::new(bytes).read_to_end(&mut out).map(|_| out)
-    }
-
-    #[test]
-    fn members_are_joined_and_zero_padding_ends_them() {
-        let both = [member(b"one "), member(b""), member(b"two"), vec![0; 700]].concat();
-        assert_eq!(gunzip(&both).expect("three members"), b"one two");
-    }
-
-    #[test]
-    fn garbage_and_truncation_are_errors() {
-        let mut bytes = member(b"contents that are cut");
-        bytes.push(b'x');
-        assert!(gunzip(&bytes).is_err());
-        for length in 1..bytes.len() - 1 {
-            assert!(gunzip(&bytes[..length]).is_err(), "{length} bytes");
-        }
     }
 }

@@ -12,6 +12,7 @@ mod decode;
 mod emit;
 mod entry;
 mod error;
+mod gunzip;
 mod limits;
 mod parse;
 mod scan;

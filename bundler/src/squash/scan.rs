@@ -16,6 +16,7 @@ use elfuse_payload::{Digest, Sha256Stream};
 
 use super::decode::{Chunk, Pieces, pump};
 use super::error::SquashError;
+use super::gunzip::Checksum;
 use super::limits::Account;
 use super::parse::{LayerId, Scanned, parse};
 use crate::image::Layer;
@@ -92,7 +93,12 @@ fn scan_layer(layer: &Layer, index: usize, scan: &Scan<'_>) -> Result<Scanned, S
     let (hash_in, hash_out) = bounded(QUEUE);
     let (parse_in, parse_out) = bounded(QUEUE);
     let (scanned, actual) = thread::scope(|scope| {
-        scope.spawn(move || pump(layer.media_type, counted, &hash_in, &parse_in));
+        // A digest of the whole makes gzip's own checksum pointless.
+        let checksum = match layer.diff_id {
+            Some(_) => Checksum::Skip,
+            None => Checksum::Verify,
+        };
+        scope.spawn(move || pump(layer.media_type, checksum, counted, &hash_in, &parse_in));
         let hasher = scope.spawn(move || hash(&hash_out));
         let scanned = parse(Pieces::new(parse_out), id, scan.account, scan.scratch);
         (
