@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From the host's error numbers to Linux's. The one place where they meet.
+
+use linux_abi::Errno;
+use rustix::io::Errno as Host;
+
+/// The Linux number of a host error. What has none becomes `EIO`.
+#[must_use]
+pub fn from_host(error: Host) -> Errno {
+    TABLE.iter().find(|(host, _)| *host == error).map_or(Errno::EIO, |(_, linux)| *linux)
+}
+
+/// Names that both systems have; the numbers differ on Darwin.
+const TABLE: &[(Host, Errno)] = &[
+    (Host::PERM, Errno::EPERM),
+    (Host::NOENT, Errno::ENOENT),
+    (Host::SRCH, Errno::ESRCH),
+    (Host::INTR, Errno::EINTR),
+    (Host::IO, Errno::EIO),
+    (Host::NXIO, Errno::ENXIO),
+    (Host::TOOBIG, Errno::E2BIG),
+    (Host::NOEXEC, Errno::ENOEXEC),
+    (Host::BADF, Errno::EBADF),
+    (Host::AGAIN, Errno::EAGAIN),
+    (Host::NOMEM, Errno::ENOMEM),
+    (Host::ACCESS, Errno::EACCES),
+    (Host::FAULT, Errno::EFAULT),
+    (Host::BUSY, Errno::EBUSY),
+    (Host::EXIST, Errno::EEXIST),
+    (Host::XDEV, Errno::EXDEV),
+    (Host::NODEV, Errno::ENODEV),
+    (Host::NOTDIR, Errno::ENOTDIR),
+    (Host::ISDIR, Errno::EISDIR),
+    (Host::INVAL, Errno::EINVAL),
+    (Host::NFILE, Errno::ENFILE),
+    (Host::MFILE, Errno::EMFILE),
+    (Host::NOTTY, Errno::ENOTTY),
+    (Host::TXTBSY, Errno::ETXTBSY),
+    (Host::FBIG, Errno::EFBIG),
+    (Host::NOSPC, Errno::ENOSPC),
+    (Host::SPIPE, Errno::ESPIPE),
+    (Host::ROFS, Errno::EROFS),
+    (Host::MLINK, Errno::EMLINK),
+    (Host::PIPE, Errno::EPIPE),
+    (Host::DOM, Errno::EDOM),
+    (Host::RANGE, Errno::ERANGE),
+    (Host::DEADLK, Errno::EDEADLK),
+    (Host::NAMETOOLONG, Errno::ENAMETOOLONG),
+    (Host::NOLCK, Errno::ENOLCK),
+    (Host::NOSYS, Errno::ENOSYS),
+    (Host::NOTEMPTY, Errno::ENOTEMPTY),
+    (Host::LOOP, Errno::ELOOP),
+    (Host::OVERFLOW, Errno::EOVERFLOW),
+    // A name that the host's file system cannot store.
+    (Host::ILSEQ, Errno::EINVAL),
+    (Host::OPNOTSUPP, Errno::EOPNOTSUPP),
+    (Host::NOTSUP, Errno::EOPNOTSUPP),
+    (Host::DQUOT, Errno::EDQUOT),
+    (Host::STALE, Errno::ESTALE),
+    (Host::TIMEDOUT, Errno::ETIMEDOUT),
+    (Host::NOTCONN, Errno::ENOTCONN),
+    (Host::ADDRINUSE, Errno::EADDRINUSE),
+    (Host::CONNREFUSED, Errno::ECONNREFUSED),
+    (Host::CONNRESET, Errno::ECONNRESET),
+];

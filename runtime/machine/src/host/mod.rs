@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The host's operating system, as the kernel sees it (seam 3).
+//!
+//! Small traits that speak Linux: error numbers, mode bits and device numbers are
+//! Linux's whatever the host is. Files are reached only through [`HostDir`]
+//! handles and single names, which are never followed when they are links, so
+//! nothing outside a handle's directory can be named.
+
+mod errno;
+mod files;
+mod unix;
+
+pub use errno::from_host;
+pub use files::{
+    HostDir, HostEntry, HostFile, HostFsStat, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
+};
+pub use unix::open_root;
