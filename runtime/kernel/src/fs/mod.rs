@@ -4,6 +4,7 @@
 pub mod anon;
 pub mod dev;
 pub mod devpts;
+pub mod host;
 pub mod inotify;
 pub mod overlay;
 pub mod tmpfs;

@@ -262,6 +262,10 @@ pub trait Directory: Send + Sync {
         Err(Errno::EPERM)
     }
 
+    /// `child` is called `name` in this directory from now on. Told after a rename
+    /// of names that are cached.
+    fn renamed(&self, _child: &Arc<dyn Inode>, _name: &[u8]) {}
+
     /// Is `child` still what `name` refers to? Asked of volatile file systems.
     fn revalidate(&self, _caller: &Caller<'_>, _name: &[u8], _child: &Arc<dyn Inode>) -> bool {
         true

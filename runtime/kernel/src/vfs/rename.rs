@@ -164,9 +164,11 @@ impl Rename<'_> {
             &self.new.name,
             is_exchange,
         )?;
+        new_dir.dentry.directory()?.renamed(source.inode(), &self.new.name);
         old_kids.remove(&self.old.name);
         let mut old_parents = [source.move_to(&new_dir.dentry, &self.new.name), None];
         if is_exchange && let Some(target) = &target {
+            old_dir.dentry.directory()?.renamed(target.inode(), &self.old.name);
             old_parents[1] = target.move_to(&old_dir.dentry, &self.old.name);
             old_kids.insert(&self.old.name, target);
         }

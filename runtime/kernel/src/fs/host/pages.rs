@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pages of a host file in guest memory, shared by everybody who maps the file.
+//!
+//! A page is read when it is first touched and stays while the file is known.
+//! Because it is a copy, a host file that is cut short under a mapping changes
+//! nothing for the guest: no signal of the host can come of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use elfuse_machine::host::HostFile;
+
+use crate::mm::{FrameSource, MapError, PAGE, Page};
+
+/// Bytes of a page as an index.
+const PAGE_BYTES: usize = 4096;
+
+/// The pages of one file.
+#[derive(Default)]
+pub(super) struct PageCache {
+    pages: Mutex<BTreeMap<u64, Page>>,
+}
+
+impl PageCache {
+    /// The page with this index of a file that is `size` bytes long.
+    pub(super) fn page(
+        &self,
+        index: u64,
+        size: u64,
+        file: &dyn HostFile,
+        frames: &FrameSource,
+    ) -> Result<Page, MapError> {
+        let start = index.checked_mul(PAGE).filter(|&s| s < size).ok_or(MapError::Bus)?;
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = pages.get(&index) {
+            return Ok(page.clone());
+        }
+        let mut bytes = [0; PAGE_BYTES];
+        file.read_at(&mut bytes, start).map_err(|_| MapError::Bus)?;
+        let page = frames.alloc()?;
+        page.write(0, &bytes);
+        pages.insert(index, page.clone());
+        Ok(page)
+    }
+
+    /// Writes through to pages that are mapped.
+    pub(super) fn update(&self, start: u64, data: &[u8]) {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.is_empty() {
+            return;
+        }
+        let mut done = 0;
+        while done < data.len() {
+            let at = start + u64::try_from(done).unwrap_or(0);
+            let offset = usize::try_from(at % PAGE).unwrap_or(0);
+            let len = (PAGE_BYTES - offset).min(data.len() - done);
+            if let Some(page) = pages.get(&(at / PAGE)) {
+                page.write(offset, &data[done..done + len]);
+            }
+            done += len;
+        }
+    }
+
+    /// Forgets pages behind the end.
+    pub(super) fn truncate(&self, size: u64) {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = pages.split_off(&size.div_ceil(PAGE));
+        let tail = usize::try_from(size % PAGE).unwrap_or(0);
+        if tail > 0 && let Some(page) = pages.get(&(size / PAGE)) {
+            page.write(tail, &[0; PAGE_BYTES][tail..]);
+        }
+        drop(pages);
+        drop(gone);
+    }
+
+    /// Writes the pages of a range back to the file.
+    pub(super) fn write_back(
+        &self,
+        range: std::ops::Range<u64>,
+        size: u64,
+        file: &dyn HostFile,
+    ) -> Result<(), MapError> {
+        let dirty: Vec<(u64, Page)> = {
+            let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            pages.range(range).map(|(index, page)| (*index, page.clone())).collect()
+        };
+        for (index, page) in dirty {
+            let start = index * PAGE;
+            let len = usize::try_from(size.saturating_sub(start)).unwrap_or(usize::MAX);
+            let mut bytes = [0; PAGE_BYTES];
+            page.read(0, &mut bytes);
+            let bytes = &bytes[..len.min(PAGE_BYTES)];
+            file.write_at(bytes, start).map_err(|_| MapError::Bus)?;
+        }
+        Ok(())
+    }
+}

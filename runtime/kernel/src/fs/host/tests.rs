@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Host directories: nothing outside is reached, whatever links say.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use elfuse_machine::host::open_root;
+use linux_abi::Errno;
+use linux_abi::fcntl::{OpenFlags, Resolve};
+
+use super::{HostFs, HostMode};
+use crate::fs::overlay::OverlayFs;
+use crate::vfs::testing::{World, ticking, tmpfs};
+use crate::vfs::{FileSystem, RenameFlags, WalkFlags};
+
+fn mount(path: &Path, mode: HostMode) -> std::sync::Arc<dyn FileSystem> {
+    HostFs::new(7, open_root(path).unwrap(), mode, ticking(), None).unwrap()
+}
+
+#[test]
+fn absolute_links_and_dots_stay_in_the_guest() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = temp.path().join("root");
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    std::fs::write(temp.path().join("secret"), "outside").unwrap();
+    std::fs::write(root.join("etc/passwd"), "inside").unwrap();
+    symlink("/etc/passwd", root.join("abs")).unwrap();
+    symlink("../secret", root.join("up")).unwrap();
+    symlink("../../../../../etc/passwd", root.join("far")).unwrap();
+    let world = World::new(mount(&root, HostMode::Immutable));
+    assert_eq!(world.read("/abs").unwrap(), b"inside");
+    assert_eq!(world.read("/far").unwrap(), b"inside");
+    assert_eq!(world.read("/up"), Err(Errno::ENOENT));
+    assert_eq!(world.read("/../secret"), Err(Errno::ENOENT));
+    let beneath = world.resolve("abs", WalkFlags::FOLLOW, Resolve::BENEATH);
+    assert_eq!(beneath.err(), Some(Errno::EXDEV));
+}
+
+#[test]
+fn live_directory_shows_what_the_user_does_and_writes_through() {
+    let temp = tempfile::tempdir().unwrap();
+    let world = World::new(mount(temp.path(), HostMode::Live));
+    world.mkdir("/d").unwrap();
+    world.write("/d/f", b"guest").unwrap();
+    assert_eq!(std::fs::read(temp.path().join("d/f")).unwrap(), b"guest");
+    std::fs::rename(temp.path().join("d/f"), temp.path().join("d/g")).unwrap();
+    assert_eq!(world.list("/d").unwrap(), ["g"]);
+    assert_eq!(world.attr("/d/f"), Err(Errno::ENOENT));
+    world.rename("/d/g", "/h", RenameFlags::empty()).unwrap();
+    world.append("/h", b"!").unwrap();
+    assert_eq!(std::fs::read(temp.path().join("h")).unwrap(), b"guest!");
+}
+
+#[test]
+fn open_file_outlives_its_name_on_the_host() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("f"), "still here").unwrap();
+    let world = World::new(mount(temp.path(), HostMode::Live));
+    let open = world.open("/f", OpenFlags::empty()).unwrap();
+    assert_eq!(world.read_open(&open), b"still here");
+    world.unlink("/f").unwrap();
+    assert_eq!(world.read_open(&open), b"still here");
+}
+
+#[test]
+fn overlay_keeps_the_host_directory_as_it_is() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(temp.path().join("d")).unwrap();
+    std::fs::write(temp.path().join("d/f"), "lower").unwrap();
+    let lower = mount(temp.path(), HostMode::Immutable);
+    let world = World::new(OverlayFs::new(4, tmpfs(3), &lower).unwrap());
+    world.append("/d/f", b" and upper").unwrap();
+    world.rename("/d", "/e", RenameFlags::empty()).unwrap();
+    assert_eq!(world.read("/e/f").unwrap(), b"lower and upper");
+    world.unlink("/e/f").unwrap();
+    assert_eq!(world.list("/e").unwrap(), Vec::<String>::new());
+    assert_eq!(std::fs::read(temp.path().join("d/f")).unwrap(), b"lower");
+}
