@@ -22,6 +22,7 @@ pub mod resource;
 pub mod rseq;
 pub mod sched;
 pub mod signal;
+pub mod socket;
 pub mod stat;
 pub mod system;
 pub mod termios;

@@ -68,8 +68,13 @@ pub struct FileWorld {
     pub clock: Clock,
     /// Random bytes.
     pub random: Random,
+    /// Bytes that each file system in memory may hold.
+    pub memory_limit: u64,
+    /// Pages for mapped files in memory.
+    pub frames: Option<FrameSource>,
     console: Option<Arc<Console>>,
     next_ino: AtomicU64,
+    next_dev: AtomicU64,
 }
 
 /// Device numbers without a device behind them (`anon_dev`).
@@ -111,7 +116,10 @@ impl FileWorld {
             clock: clock.clone(),
             random: random.clone(),
             console: console.clone(),
+            memory_limit: parts.memory_limit,
+            frames: frames.clone(),
             next_ino: AtomicU64::new(1),
+            next_dev: AtomicU64::new(DEV_FIRST_FREE),
             ptys: ptys.clone(),
         });
         let safe = MountFlags::NO_SUID | MountFlags::NO_DEV | MountFlags::NO_EXEC;
@@ -161,6 +169,19 @@ impl FileWorld {
             found => found?,
         };
         self.namespace.mount(fs, source, &at, flags).map(drop)
+    }
+
+    /// A device number for another file system.
+    pub fn next_dev(&self) -> u64 {
+        self.next_dev.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A mounted file system with this name, to be mounted elsewhere, too.
+    #[must_use]
+    pub fn mounted(&self, name: &[u8]) -> Option<Arc<dyn FileSystem>> {
+        let mounts = self.namespace.mounts();
+        let found = mounts.iter().find(|mount| mount.fs().name().as_bytes() == name);
+        found.map(|mount| mount.fs().clone())
     }
 
     /// A place for a file outside every tree, shown as `anon_inode:NAME`.

@@ -15,6 +15,7 @@ mod names;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use linux_abi::Errno;
 
@@ -81,6 +82,16 @@ struct State {
     is_peer_gone: bool,
     error: Option<Errno>,
     passes_cred: bool,
+    timeouts: Timeouts,
+}
+
+/// How long calls wait at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timeouts {
+    /// Receiving and accepting.
+    pub receive: Option<Duration>,
+    /// Sending and connecting.
+    pub send: Option<Duration>,
 }
 
 struct Backlog {
@@ -177,6 +188,32 @@ impl UnixSocket {
     /// Sets `SO_PASSCRED`.
     pub fn set_passes_cred(&self, on: bool) {
         self.lock().passes_cred = on;
+    }
+
+    /// How long calls wait at most.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.lock().timeouts
+    }
+
+    /// Sets how long calls that receive (or send) wait at most.
+    pub fn set_timeout(&self, is_receive: bool, wait: Option<Duration>) {
+        let timeouts = &mut self.lock().timeouts;
+        *(if is_receive { &mut timeouts.receive } else { &mut timeouts.send }) = wait;
+    }
+
+    /// The socket itself, to be named.
+    ///
+    /// # Errors
+    /// `EBADF` while it is being closed.
+    pub fn this(&self) -> Result<Arc<Self>, Errno> {
+        self.me.upgrade().ok_or(Errno::EBADF)
+    }
+
+    /// Its peer, while both live.
+    #[must_use]
+    pub fn peer(&self) -> Option<Arc<Self>> {
+        self.lock().peer.as_ref().and_then(Weak::upgrade)
     }
 
     /// Gives it a name; the caller made the name refer to it.

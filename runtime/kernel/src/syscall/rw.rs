@@ -81,7 +81,7 @@ pub(super) async fn read_file(
             let deadline = file.read_timeout().map(|d| t.kernel().clock().after(nanos(d)));
             let waited =
                 t.wait_for(queue, deadline, Restart::Sys, || attempt(IoFlags::empty())).await?;
-            waited.or_else(|| attempt(IoFlags::EXPIRED)).unwrap_or(Ok(0))
+            waited.or_else(|| attempt(IoFlags::EXPIRED)).unwrap_or(Err(AGAIN))
         }
         _ => Err(AGAIN),
     }?;

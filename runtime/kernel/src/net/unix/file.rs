@@ -2,6 +2,7 @@
 //! A local socket as an open file, and what is left when it is closed.
 
 use std::sync::{PoisonError, Weak};
+use std::time::Duration;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
@@ -64,6 +65,10 @@ impl File for UnixSocket {
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
         Some(&self.queue)
+    }
+
+    fn read_timeout(&self) -> Option<Duration> {
+        self.lock().timeouts.receive
     }
 
     fn ioctl(&self, caller: &Caller<'_>, _open: &OpenFile, request: Ioctl) -> SysResult<usize> {
