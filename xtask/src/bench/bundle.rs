@@ -84,22 +84,23 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         program,
         rounds: rounds.max(1),
     };
-    let rows = bench.rows()?;
-    print(&rows);
-    judge(&rows)
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{cores} cores; times are medians of {}", bench.rounds);
+    println!(
+        "{:32} {:>8} {:>8} {:>10} {:>10}  target",
+        "", "wall", "cpu", "memory", "size"
+    );
+    let packing = bench.packing()?;
+    print(&packing);
+    print(&bench.copying()?);
+    print(&bench.unpacking()?);
+    for output in OUTPUTS {
+        remove(&bench.dir.join(output))?;
+    }
+    judge(&packing)
 }
 
 impl Bench {
-    fn rows(&self) -> Result<Vec<Row>> {
-        let mut rows = self.packing()?;
-        rows.extend(self.copying()?);
-        rows.extend(self.unpacking()?);
-        for output in OUTPUTS {
-            remove(&self.dir.join(output))?;
-        }
-        Ok(rows)
-    }
-
     fn packing(&self) -> Result<Vec<Row>> {
         let [store, out, zst] = ["store", "bundle", "tar.zst"].map(|name| self.dir.join(name));
         let bundle = || {
@@ -206,12 +207,6 @@ fn mb(bytes: u64) -> String {
 }
 
 fn print(rows: &[Row]) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{cores} cores; times are medians");
-    println!(
-        "{:32} {:>8} {:>8} {:>10} {:>10}  target",
-        "", "wall", "cpu", "memory", "size"
-    );
     for Row {
         name,
         usage,
