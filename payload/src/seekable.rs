@@ -14,10 +14,10 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::{CParameter, compress_bound, find_frame_compressed_size};
 
 /// Uncompressed bytes of every data frame but the last.
-pub const FRAME_LEN: u32 = 2 << 20;
+pub const FRAME_LEN: u32 = 4 << 20;
 /// The same, for lengths of slices.
 pub(crate) const FRAME_BYTES: usize = FRAME_LEN as usize;
-/// Most frames that a seek table may list: 2 TiB of data.
+/// Most frames that a seek table may list: 4 TiB of data.
 pub const MAX_FRAMES: usize = 1 << 20;
 /// Length of the header of a skippable frame.
 pub const SKIPPABLE_HEADER: usize = 8;
@@ -188,12 +188,6 @@ fn parse_frame(bytes: &[u8; TABLE_ENTRY]) -> FrameInfo {
 pub fn compressor(level: i32) -> io::Result<Compressor<'static>> {
     let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-    if level == 3 {
-        // Each frame begins with nothing to refer to. Tables of twice the size win
-        // back half of what that costs at this level, for 4 % of its speed.
-        compressor.set_parameter(CParameter::HashLog(18))?;
-        compressor.set_parameter(CParameter::ChainLog(17))?;
-    }
     Ok(compressor)
 }
 

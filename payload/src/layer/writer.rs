@@ -21,6 +21,10 @@ use crate::{Digest, Sha256Stream};
 /// Frames that may wait at each thread.
 const QUEUE: usize = 2;
 
+/// Frames that may wait in all, beside the one each thread has: bounds memory
+/// on machines with many cores.
+const SLACK: usize = 8;
+
 /// How to compress a layer.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerOptions {
@@ -129,7 +133,8 @@ impl<W: Write> LayerWriter<W> {
         if self.frame.is_empty() {
             return Ok(());
         }
-        if self.pending.len() >= self.workers.len() * QUEUE {
+        let workers = self.workers.len();
+        if self.pending.len() >= (workers * QUEUE).min(workers + SLACK) {
             self.collect()?;
         }
         let fresh = self
