@@ -104,7 +104,9 @@ pub enum SquashError {
         problem: Problem,
     },
     /// The image is larger than the limits allow.
-    #[error("read layer {layer}: entry {entry}: {excess}\nhint: raise the limit with {} if you trust this image", .excess.option())]
+    #[error(
+        "read layer {layer}: entry {entry}: {excess}\nhint: --no-limits accepts it if you trust the image"
+    )]
     Limit {
         /// The layer's digest.
         layer: Digest,

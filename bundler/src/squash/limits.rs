@@ -2,7 +2,7 @@
 //! Bounds on what an image may expand to, and the running account of it.
 //!
 //! Layers are scanned in parallel, so the account is atomic. The limits guard
-//! against bombs, not against large images: every one can be raised.
+//! against bombs, not against large images: a user who trusts one lifts them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -59,19 +59,6 @@ pub enum Excess {
     Ratio(u64),
     /// Too much metadata.
     Names(u64),
-}
-
-impl Excess {
-    /// The command line option that raises this limit.
-    #[must_use]
-    pub fn option(&self) -> &'static str {
-        match self {
-            Self::Entries(_) => "--max-entries",
-            Self::Bytes(_) => "--max-size",
-            Self::Ratio(_) => "--max-ratio",
-            Self::Names(_) => "--max-metadata",
-        }
-    }
 }
 
 impl fmt::Display for Excess {

@@ -96,7 +96,7 @@ fn message_names_the_option_that_helps() {
     assert!(text.contains("entry a\\nb: "), "{text}");
     assert!(text.contains("sha256:"), "{text}");
     assert!(
-        text.ends_with("hint: raise the limit with --max-size if you trust this image"),
+        text.ends_with("hint: --no-limits accepts it if you trust the image"),
         "{text}"
     );
 }
