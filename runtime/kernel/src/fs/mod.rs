@@ -7,6 +7,8 @@ pub mod devpts;
 pub mod host;
 pub mod inotify;
 pub mod overlay;
+pub mod proc;
+pub mod sys;
 pub mod tmpfs;
 pub mod virtual_fs;
 pub mod world;

@@ -27,8 +27,12 @@ pub enum Capability {
     Fsetid = 4,
     /// Change the root directory.
     SysChroot = 18,
+    /// Look into other processes.
+    SysPtrace = 19,
     /// Mount, and much else.
     SysAdmin = 21,
+    /// Exceed resource limits.
+    SysResource = 24,
     /// Make device nodes.
     Mknod = 27,
     /// Set file capabilities.

@@ -88,6 +88,23 @@ impl Mount {
         Location { mount: self.clone(), dentry: self.root.clone() }
     }
 
+    /// The path of its root in its file system: `/` unless it is a bind.
+    #[must_use]
+    pub fn root_path(&self) -> Vec<u8> {
+        let mut names = Vec::new();
+        let mut at = Some(self.root.clone());
+        while let Some(dentry) = at {
+            at = dentry.parent();
+            if at.is_some() {
+                names.push(dentry.name());
+            }
+        }
+        if names.is_empty() {
+            return b"/".to_vec();
+        }
+        names.iter().rev().flat_map(|name| [b"/".as_slice(), name].concat()).collect()
+    }
+
     /// # Errors
     /// `EROFS` on a read-only mount.
     pub fn want_write(&self) -> Result<(), Errno> {
