@@ -6,6 +6,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
+use elfuse_payload::extract::ExtractError;
+use elfuse_payload::reader::PayloadError;
+
 use crate::locate::LocateError;
 
 /// A failure of the stub, not of the guest.
@@ -29,6 +32,20 @@ pub enum StubError {
         path: PathBuf,
         /// What is wrong with it.
         source: LocateError,
+    },
+    /// The payload is damaged.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// An entry of the image could not be made.
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    /// The directory to extract into could not be made.
+    #[error("make directory {}: {source}", path.display())]
+    MakeDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
     },
     /// Standard output cannot be written.
     #[error("write output: {0}")]
@@ -54,10 +71,22 @@ impl StubError {
     /// The message, with a second line where the user can act.
     #[must_use]
     pub fn full_message(&self) -> String {
-        match self.hint() {
-            Some(hint) => format!("{self}\nhint: {hint}"),
-            None => self.to_string(),
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self).filter(|_| self.leaves_out_its_cause());
+        while let Some(error) = cause {
+            message = format!("{message}: {error}");
+            cause = error.source();
         }
+        match self.hint() {
+            Some(hint) => format!("{message}\nhint: {hint}"),
+            None => message,
+        }
+    }
+
+    /// Whether the message is about this error alone: the payload's own
+    /// errors are, the stub's say their cause themselves.
+    fn leaves_out_its_cause(&self) -> bool {
+        matches!(self, Self::Payload(_) | Self::Extract(_))
     }
 
     fn hint(&self) -> Option<&'static str> {
@@ -66,6 +95,10 @@ impl StubError {
                 source: LocateError::OutsideFile,
                 ..
             } => Some("the file is incomplete; copy or download it again"),
+            Self::Payload(_) => Some("the file is damaged; copy or download it again"),
+            Self::MakeDirectory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+                Some("name a directory that does not exist yet")
+            }
             Self::UnknownOption(_) | Self::MissingValue(..) | Self::NoRuntime => {
                 Some("--elfuse-help lists what there is")
             }

@@ -4,6 +4,7 @@
 //! with --cli all arguments are the guest's, and options come from ELFUSE_OPTS.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use crate::StubError;
 
@@ -14,6 +15,8 @@ A Linux program in one macOS file, made by elfuse-bundle.
 Usage: BUNDLE [OPTIONS] [COMMAND [ARGS]]
 
 Options, before the command:
+      --elfuse-inspect [--json]  Describe the image inside
+      --elfuse-extract DIR       Unpack the image's files into DIR, a new directory
       --elfuse-version           Print the version of the carrier program
       --elfuse-help              Print this
 
@@ -27,6 +30,8 @@ pub(crate) enum Action {
     Run,
     Help,
     Version,
+    Inspect { json: bool },
+    Extract(PathBuf),
 }
 
 /// The stub's options, from all places that they can come from.
@@ -59,10 +64,23 @@ impl Options {
     fn read(mut self, words: &[OsString]) -> Result<(Self, &[OsString]), StubError> {
         let mut rest = words;
         while let [word, after @ ..] = rest {
+            let mut after = after;
             match word.to_str() {
                 Some("--") => return Ok((self, after)),
                 Some("--elfuse-help") => self.action = Action::Help,
                 Some("--elfuse-version") => self.action = Action::Version,
+                Some("--elfuse-inspect") => {
+                    let json = after.first().is_some_and(|next| next == "--json");
+                    after = &after[usize::from(json)..];
+                    self.action = Action::Inspect { json };
+                }
+                Some("--elfuse-extract") => {
+                    let [directory, more @ ..] = after else {
+                        return Err(StubError::MissingValue("--elfuse-extract", "a directory"));
+                    };
+                    self.action = Action::Extract(PathBuf::from(directory));
+                    after = more;
+                }
                 _ if is_option(word) => return Err(StubError::UnknownOption(word.clone())),
                 _ => return Ok((self, rest)),
             }
@@ -98,10 +116,36 @@ mod tests {
     }
 
     #[test]
+    fn json_belongs_to_inspect_only() {
+        assert_eq!(
+            read(&["--elfuse-inspect", "--json"]),
+            Ok(Action::Inspect { json: true })
+        );
+        assert_eq!(
+            read(&["--elfuse-inspect"]),
+            Ok(Action::Inspect { json: false })
+        );
+        assert!(read(&["--json"]).unwrap_err().contains("--json"));
+    }
+
+    #[test]
+    fn extract_needs_a_directory() {
+        assert_eq!(
+            read(&["--elfuse-extract", "d"]),
+            Ok(Action::Extract("d".into()))
+        );
+        assert!(
+            read(&["--elfuse-extract"])
+                .unwrap_err()
+                .contains("directory")
+        );
+    }
+
+    #[test]
     fn the_environment_holds_options_only() {
-        let words = OsString::from(" --elfuse-help  --elfuse-version ");
+        let words = OsString::from(" --elfuse-inspect  --json ");
         let options = Options::from_environment(Some(&words)).unwrap();
-        assert_eq!(options.action, Action::Version);
+        assert_eq!(options.action, Action::Inspect { json: true });
         let words = OsString::from("--elfuse-help sh");
         let error = Options::from_environment(Some(&words)).unwrap_err();
         assert!(error.to_string().contains("sh"), "{error}");
