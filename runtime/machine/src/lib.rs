@@ -2,3 +2,4 @@
 //! Hypervisor, guest memory, EL1 shim and host operating system behind three seams.
 
 pub mod host;
+pub mod hv;

@@ -7,7 +7,10 @@ use rustix::io::Errno as Host;
 /// The Linux number of a host error. What has none becomes `EIO`.
 #[must_use]
 pub fn from_host(error: Host) -> Errno {
-    TABLE.iter().find(|(host, _)| *host == error).map_or(Errno::EIO, |(_, linux)| *linux)
+    TABLE
+        .iter()
+        .find(|(host, _)| *host == error)
+        .map_or(Errno::EIO, |(_, linux)| *linux)
 }
 
 /// Names that both systems have; the numbers differ on Darwin.

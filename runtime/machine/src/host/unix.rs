@@ -100,8 +100,14 @@ fn mode_of(perm: u32) -> Mode {
 
 fn time_of(time: Option<(i64, u32)>) -> Timespec {
     match time {
-        Some((sec, nsec)) => Timespec { tv_sec: sec, tv_nsec: nsec.into() },
-        None => Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT },
+        Some((sec, nsec)) => Timespec {
+            tv_sec: sec,
+            tv_nsec: nsec.into(),
+        },
+        None => Timespec {
+            tv_sec: 0,
+            tv_nsec: fs::UTIME_OMIT,
+        },
     }
 }
 
@@ -127,11 +133,11 @@ impl HostDir for UnixDir {
         let (flags, mode) = match how {
             HostOpen::Read => (OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()),
             HostOpen::ReadWrite => (OFlags::RDWR | OFlags::NONBLOCK, Mode::empty()),
-            HostOpen::Create(perm) => {
-                (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode_of(perm))
-            }
+            HostOpen::Create(perm) => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode_of(perm)),
         };
-        let file = UnixFile { fd: self.open(name, flags, mode)? };
+        let file = UnixFile {
+            fd: self.open(name, flags, mode)?,
+        };
         if file.stat()?.kind == HostKind::Regular {
             Ok(Arc::new(file))
         } else {
@@ -154,7 +160,11 @@ impl HostDir for UnixDir {
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
                 let kind = kind_of(entry.file_type());
-                all.push(HostEntry { name: name.to_vec(), ino: entry.ino(), kind });
+                all.push(HostEntry {
+                    name: name.to_vec(),
+                    ino: entry.ino(),
+                    kind,
+                });
             }
         }
         Ok(all)
@@ -202,7 +212,11 @@ impl HostDir for UnixDir {
     }
 
     fn remove(&self, name: &[u8], is_dir: bool) -> Result<(), Errno> {
-        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        let flags = if is_dir {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
         fs::unlinkat(&self.fd, component(name)?, flags).map_err(from_host)
     }
 
@@ -264,7 +278,9 @@ impl UnixDir {
     /// Mode bits of a link cannot be set; opening it refuses it before `fchmod`
     /// could follow it.
     fn set_perm(&self, name: Option<&CString>, mode: Mode) -> Result<(), Errno> {
-        let Some(name) = name else { return fs::fchmod(&self.fd, mode).map_err(from_host) };
+        let Some(name) = name else {
+            return fs::fchmod(&self.fd, mode).map_err(from_host);
+        };
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = fs::openat(&self.fd, name, flags, Mode::empty()).map_err(from_host)?;
         fs::fchmod(&fd, mode).map_err(from_host)
@@ -321,7 +337,11 @@ impl HostFile for UnixFile {
     }
 
     fn next_extent(&self, pos: u64, is_hole: bool) -> Result<u64, Errno> {
-        let from = if is_hole { SeekFrom::Hole(pos) } else { SeekFrom::Data(pos) };
+        let from = if is_hole {
+            SeekFrom::Hole(pos)
+        } else {
+            SeekFrom::Data(pos)
+        };
         fs::seek(&self.fd, from).map_err(from_host)
     }
 
@@ -347,7 +367,10 @@ mod tests {
         let root = open_root(temp.path()).unwrap();
         let refused = [Some(Errno::ELOOP), Some(Errno::ENOTDIR)];
         assert!(refused.contains(&root.open_dir(b"dir").err()));
-        assert_eq!(root.open_file(b"file", HostOpen::Read).err(), Some(Errno::ELOOP));
+        assert_eq!(
+            root.open_file(b"file", HostOpen::Read).err(),
+            Some(Errno::ELOOP)
+        );
         assert_eq!(root.stat(Some(b"file")).unwrap().kind, HostKind::Symlink);
         assert_eq!(root.read_link(b"file").unwrap(), b"/etc/passwd");
     }
@@ -372,6 +395,9 @@ mod tests {
         root.rename(b"a", &*root, b"b", false).unwrap();
         let file = dir.open_file(b"x", HostOpen::Create(0o600)).unwrap();
         assert_eq!(file.write_at(b"hello", 3), Ok(5));
-        assert_eq!(std::fs::read(temp.path().join("b/x")).unwrap(), b"\0\0\0hello");
+        assert_eq!(
+            std::fs::read(temp.path().join("b/x")).unwrap(),
+            b"\0\0\0hello"
+        );
     }
 }
