@@ -1,221 +1,182 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The first seam: a hypervisor, in the shape of Apple's Hypervisor.framework.
+//! The hypervisor, in the shape of Apple's Hypervisor.framework (seam 1).
 //!
-//! [`Hypervisor`] makes the one [`Vm`] of the process, a `Vm` makes a [`Vcpu`] on the
-//! thread that will run it, and a [`Kick`] is the only part of a processor that other
-//! threads may touch. Everything above (the EL1 shim and the page tables included) is
-//! the same on a Mac and on the simulator. What is assumed of real hardware, and where
-//! it was read, stands in docs/hvf.md.
+//! One [`Vm`] per process; a [`Vcpu`] belongs to the thread that made it and is only
+//! used there, except for its [`Kick`]. Numbers of registers are Apple's
+//! (facts/hvf.md 1.1): a system register is `op0<<14|op1<<11|CRn<<7|CRm<<3|op2`.
 
-use std::sync::Arc;
+use crate::Ipa;
 
-mod registers;
-
-pub use registers::{Reg, SysReg};
-
-/// The granule of [`Vm::map`]: host address, IPA and length are multiples of it.
-pub const MAP_GRANULE: usize = 16 * 1024;
-
-/// An address in the guest's physical space, the input of stage 2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ipa(pub u64);
+/// Why the hypervisor refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HvError {
+    /// A virtual machine exists already, or the mapping is in use.
+    #[error("busy")]
+    Busy,
+    /// A number that makes no sense.
+    #[error("bad argument")]
+    BadArgument,
+    /// No more virtual processors or memory.
+    #[error("no resources")]
+    NoResources,
+    /// The processor's state cannot be run, or it is used on another thread.
+    #[error("illegal guest state")]
+    IllegalState,
+    /// The program may not use the hypervisor.
+    #[error("denied")]
+    Denied,
+    /// Anything else.
+    #[error("hypervisor error {0:#x}")]
+    Other(u32),
+}
 
 bitflags::bitflags! {
-    /// What a stage 2 mapping permits.
+    /// What the guest may do with physical memory.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Permissions: u8 {
-        /// Loads.
+    pub struct HvPerms: u32 {
+        /// Read.
         const READ = 1;
-        /// Stores.
+        /// Write.
         const WRITE = 2;
-        /// Instruction fetches.
+        /// Execute.
         const EXEC = 4;
     }
 }
 
-/// The error codes of the framework.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HvError {
-    /// `HV_ERROR`.
-    #[error("unspecified hypervisor error")]
-    Error,
-    /// `HV_BUSY`: the process has a VM already, or the VM still has processors.
-    #[error("hypervisor busy: one VM per process")]
-    Busy,
-    /// `HV_BAD_ARGUMENT`: alignment, overlap, or the wrong thread.
-    #[error("bad argument to the hypervisor")]
-    BadArgument,
-    /// `HV_ILLEGAL_GUEST_STATE`.
-    #[error("illegal guest state")]
-    IllegalGuestState,
-    /// `HV_NO_RESOURCES`.
-    #[error("no hypervisor resources left")]
-    NoResources,
-    /// `HV_NO_DEVICE`.
-    #[error("no VM or processor")]
-    NoDevice,
-    /// `HV_DENIED`: the executable lacks the entitlement, or the mapping asks for more
-    /// than the host mapping permits.
-    #[error("hypervisor access denied: entitlement com.apple.security.hypervisor missing?")]
-    Denied,
-    /// `HV_UNSUPPORTED`.
-    #[error("not supported by this hypervisor")]
-    Unsupported,
-    /// A code that is not documented.
-    #[error("hypervisor error {0:#x}")]
-    Unknown(u32),
+/// A general register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reg {
+    /// `X0` to `X30`.
+    X(u8),
+    /// Program counter.
+    Pc,
+    /// `PSTATE`, as `SPSR` has it.
+    Cpsr,
 }
 
-/// Why a processor stopped running guest code.
+/// A system register by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SysReg(pub u16);
+
+impl SysReg {
+    /// `SCTLR_EL1`.
+    pub const SCTLR: Self = Self(0xc080);
+    /// `CPACR_EL1`.
+    pub const CPACR: Self = Self(0xc082);
+    /// `TTBR0_EL1`.
+    pub const TTBR0: Self = Self(0xc100);
+    /// `TTBR1_EL1`.
+    pub const TTBR1: Self = Self(0xc101);
+    /// `TCR_EL1`.
+    pub const TCR: Self = Self(0xc102);
+    /// `MAIR_EL1`.
+    pub const MAIR: Self = Self(0xc510);
+    /// `VBAR_EL1`.
+    pub const VBAR: Self = Self(0xc600);
+    /// `CNTKCTL_EL1`.
+    pub const CNTKCTL: Self = Self(0xc708);
+    /// `SP_EL1`.
+    pub const SP_EL1: Self = Self(0xe208);
+}
+
+/// Why a processor stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Somebody kicked, or nothing happened: callers run again.
+    /// [`Kick::kick`].
     Canceled,
-    /// An exception was taken to EL2.
+    /// An exception to the host: syndrome, virtual and physical address.
     Exception {
         /// `ESR_EL2`.
         syndrome: u64,
-        /// `FAR_EL2`, where the syndrome has one.
-        virtual_address: u64,
-        /// The address whose stage 2 translation failed, where the syndrome has one.
-        physical_address: Ipa,
+        /// Faulting virtual address.
+        va: u64,
+        /// Faulting physical address.
+        ipa: u64,
     },
-    /// The virtual timer fired; it is masked until [`Vcpu::set_vtimer_mask`] unmasks it.
-    VirtualTimer,
-    /// The framework does not say; callers run again.
+    /// The virtual timer.
+    Timer,
+    /// The hypervisor does not say.
     Unknown,
 }
 
-/// Makes the VM. One object per process; any thread.
+/// Makes the virtual machine.
 pub trait Hypervisor: Send + Sync {
-    /// Creates the process's VM.
+    /// The virtual machine of this process.
     ///
     /// # Errors
-    /// [`HvError::Busy`] while an earlier one exists, [`HvError::Denied`] without entitlement.
-    fn create_vm(&self, config: &VmConfig) -> Result<Arc<dyn Vm>, HvError>;
-
-    /// Bits of the largest guest physical address.
-    ///
-    /// # Errors
-    /// What the framework reports.
-    fn max_ipa_bits(&self) -> Result<u32, HvError>;
-
-    /// How many processors a VM may have at once.
-    ///
-    /// # Errors
-    /// What the framework reports.
-    fn max_vcpus(&self) -> Result<u32, HvError>;
-
-    /// What `CNTVCT_EL0` would read in the guest now.
-    fn counter(&self) -> u64;
-
-    /// `CNTFRQ_EL0` of the guest, in hertz.
-    fn counter_frequency(&self) -> u64;
+    /// [`HvError::Busy`] while there is one, [`HvError::Denied`].
+    fn create_vm(&self) -> Result<Box<dyn Vm>, HvError>;
 }
 
-/// What a new VM is made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VmConfig {
-    /// Bits of guest physical addresses, at most [`Hypervisor::max_ipa_bits`].
-    pub ipa_bits: u32,
-}
-
-/// The guest's physical memory and the maker of its processors; any thread may use it.
-/// Dropping the last reference destroys the VM, after its processors.
+/// The virtual machine.
 pub trait Vm: Send + Sync {
-    /// Makes host memory visible at `ipa`. Host pages changed later by `mmap` over the
-    /// same host address are not seen: unmap first, map again.
-    ///
-    /// # Errors
-    /// [`HvError::BadArgument`] for a multiple of something else than [`MAP_GRANULE`], a
-    /// range outside the guest physical space, an overlap, no permissions, or length 0.
+    /// Maps host memory at a physical address; everything in units of 16 KiB.
     ///
     /// # Safety
-    /// `host..host + len` stays mapped with the same permissions, and Rust holds no
-    /// references into it, until the range is unmapped or the VM destroyed.
-    unsafe fn map(
-        &self,
-        host: *mut u8,
-        ipa: Ipa,
-        len: usize,
-        permissions: Permissions,
-    ) -> Result<(), HvError>;
-
-    /// Removes one mapping made by [`Vm::map`]: exactly its range, not a part. When it
-    /// returns, no processor uses the host memory any more.
+    /// The memory stays mapped until it is unmapped here, and nothing else in Rust
+    /// holds a reference into it.
     ///
     /// # Errors
-    /// [`HvError::BadArgument`] when no mapping has this range.
+    /// [`HvError::BadArgument`] for misaligned or overlapping ranges.
+    unsafe fn map(&self, host: *mut u8, ipa: Ipa, len: usize, perms: HvPerms) -> Result<(), HvError>;
+
+    /// Unmaps exactly what one `map` mapped.
+    ///
+    /// # Errors
+    /// [`HvError::BadArgument`] for another range.
     fn unmap(&self, ipa: Ipa, len: usize) -> Result<(), HvError>;
 
-    /// Makes the caller's thread the owner of a new processor.
+    /// A processor for the calling thread.
     ///
     /// # Errors
-    /// [`HvError::NoResources`] above [`Hypervisor::max_vcpus`].
-    fn create_vcpu(self: Arc<Self>) -> Result<Box<dyn Vcpu>, HvError>;
+    /// [`HvError::NoResources`].
+    fn create_vcpu(&self) -> Result<Box<dyn Vcpu>, HvError>;
 
-    /// The host changed instructions in `ipa..ipa + len` (at `host`): afterwards no
-    /// processor that runs `IC IALLU` or takes a context synchronisation sees old ones.
-    ///
-    /// # Safety
-    /// `host..host + len` is mapped memory of this VM.
-    unsafe fn code_changed(&self, host: *const u8, ipa: Ipa, len: usize);
+    /// What the processors can do: `AT_HWCAP` and `AT_HWCAP2`.
+    fn hwcap(&self) -> [u64; 2];
 }
 
-/// One processor. It belongs to the thread that made it and is not `Send`.
+/// A virtual processor.
 pub trait Vcpu {
-    /// Runs guest code until something happens. May return [`Exit::Canceled`] or
-    /// [`Exit::Unknown`] without a cause.
+    /// Runs until something happens.
     ///
     /// # Errors
-    /// [`HvError::IllegalGuestState`] and what the framework reports.
+    /// [`HvError`]; the processor cannot be used any more.
     fn run(&mut self) -> Result<Exit, HvError>;
 
     /// Reads a register.
     ///
     /// # Errors
-    /// [`HvError::BadArgument`] for a register that does not exist.
-    fn reg(&self, reg: Reg) -> Result<u64, HvError>;
+    /// [`HvError::BadArgument`].
+    fn get_reg(&mut self, reg: Reg) -> Result<u64, HvError>;
 
     /// Writes a register.
     ///
     /// # Errors
-    /// As [`Vcpu::reg`].
+    /// [`HvError::BadArgument`].
     fn set_reg(&mut self, reg: Reg, value: u64) -> Result<(), HvError>;
-
-    /// Reads a system register.
-    ///
-    /// # Errors
-    /// As [`Vcpu::reg`].
-    fn sys_reg(&self, reg: SysReg) -> Result<u64, HvError>;
 
     /// Writes a system register.
     ///
     /// # Errors
-    /// As [`Vcpu::reg`].
+    /// [`HvError::BadArgument`].
     fn set_sys_reg(&mut self, reg: SysReg, value: u64) -> Result<(), HvError>;
 
-    /// Raises the IRQ line for the next run, or lowers it. It falls when a run ends: who
-    /// still wants the interrupt raises it again (docs/hvf.md, "Interrupts").
+    /// Raises or lowers the interrupt line.
     ///
     /// # Errors
-    /// What the framework reports.
-    fn set_pending_irq(&mut self, pending: bool) -> Result<(), HvError>;
+    /// [`HvError`].
+    fn set_pending_irq(&mut self, on: bool) -> Result<(), HvError>;
 
-    /// Masks or unmasks [`Exit::VirtualTimer`].
-    ///
-    /// # Errors
-    /// What the framework reports.
-    fn set_vtimer_mask(&mut self, masked: bool) -> Result<(), HvError>;
+    /// Host code has written instructions: forget old ones.
+    fn invalidate_icache(&mut self);
 
-    /// The part that other threads may use; harmless after the processor is gone.
-    fn kick_handle(&self) -> Arc<dyn Kick>;
+    /// What stops it from another thread.
+    fn kick_handle(&self) -> std::sync::Arc<dyn Kick>;
 }
 
-/// Cuts a run short from another thread.
+/// Stops a processor from any thread: the current run, or the next.
 pub trait Kick: Send + Sync {
-    /// Makes a run that is in progress return [`Exit::Canceled`] soon. Whether a kick
-    /// between two runs cuts the next one is not promised: who must not lose it keeps
-    /// a flag and looks at it before running.
+    /// Does it.
     fn kick(&self);
 }
