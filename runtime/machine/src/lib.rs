@@ -5,5 +5,8 @@
 mod addr;
 pub mod host;
 pub mod hv;
+#[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+pub mod hvf;
+pub mod hwcap;
 
 pub use addr::{GuestAddr, Ipa, PAGE_SIZE};
