@@ -6,10 +6,12 @@
 //! handles and single names, which are never followed when they are links, so
 //! nothing outside a handle's directory can be named.
 
+mod clock;
 mod errno;
 mod files;
 mod unix;
 
+pub use clock::{HostClock, HostRandom, SystemHost};
 pub use errno::from_host;
 pub use files::{
     HostDir, HostEntry, HostFile, HostFsStat, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A virtual processor that runs guest threads.
+//!
+//! [`Cpu::run`] switches to a thread and an address space, if they are not the last
+//! ones, by words in the processor's page, and reads what happened from the thread's
+//! page: no register goes through the hypervisor. A kick cancels the guest where it
+//! is; the interrupt line then brings it into the shim, which saves the registers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::addr::{LINEAR_BASE, SHIM_BASE};
+use crate::hv::{Exit, Kick, Reg, SysReg, Vcpu};
+use crate::layout::{
+    CMD_ICACHE, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR, CPU_COMMAND, CPU_FAST_CALLS,
+    CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT, CPU_TLBI_LIST, CPU_TTBR, HVC_IRQ, HVC_SYNC,
+};
+use crate::machine::{MachineError, Shared};
+use crate::registry::Slot;
+use crate::slab::Frame;
+use crate::space::Stale;
+use crate::{AddressSpace, GuestAddr, ThreadState};
+
+/// `SCTLR_EL1`: RES1 bits, MMU, caches, EL0 may use `DC ZVA`, `CTR`, cache
+/// maintenance, `WFI` and `WFE`; stack alignment is checked (facts/hvf.md 1.3).
+const SCTLR: u64 = 0x34d0_d985 | 1 << 16 | 1 << 18 | 1 << 4;
+/// `TCR_EL1`: 48 bits both ways, 4 KiB, write-back, inner shareable, 40-bit physical
+/// addresses, 16-bit ASIDs, top byte of EL0 addresses ignored.
+const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 16 << 16 | 1 << 24 | 1 << 26 | 3 << 28
+    | 2 << 30 | 2 << 32 | 1 << 36 | 1 << 37;
+/// `MAIR_EL1`: attribute 0 device, 1 normal write-back.
+const MAIR: u64 = 0xff00;
+/// Offset of the shim's entry.
+const RESUME: u64 = 0x800;
+
+/// How memory was accessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Written.
+    Write,
+    /// Executed.
+    Exec,
+}
+
+/// Why an access failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// Nothing is mapped.
+    Translation,
+    /// Not allowed.
+    Permission,
+    /// Misaligned.
+    Alignment,
+    /// The memory behind it is gone.
+    Bus,
+}
+
+/// Why the guest stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// A system call.
+    Syscall,
+    /// A memory access.
+    MemFault {
+        /// Where.
+        addr: GuestAddr,
+        /// How.
+        access: Access,
+        /// Why.
+        kind: FaultKind,
+        /// The syndrome.
+        esr: u64,
+    },
+    /// An instruction that is none.
+    Undefined {
+        /// The syndrome.
+        esr: u64,
+    },
+    /// A breakpoint instruction.
+    Breakpoint {
+        /// The syndrome.
+        esr: u64,
+    },
+    /// A floating-point exception.
+    FpException {
+        /// The syndrome.
+        esr: u64,
+    },
+    /// A misaligned program counter.
+    PcAlignment,
+    /// A misaligned stack pointer.
+    SpAlignment,
+    /// Somebody asked.
+    Kicked,
+    /// Its time is over.
+    TimeSlice,
+}
+
+/// Stops a [`Cpu`] from any thread: the current run, or the next.
+#[derive(Clone)]
+pub struct KickHandle {
+    flag: Arc<AtomicBool>,
+    hv: Arc<dyn Kick>,
+}
+
+impl KickHandle {
+    /// Does it.
+    pub fn kick(&self) {
+        self.flag.store(true, Ordering::SeqCst);
+        self.hv.kick();
+    }
+}
+
+/// A virtual processor, for the thread that made it.
+pub struct Cpu {
+    vcpu: Box<dyn Vcpu>,
+    shared: Arc<Shared>,
+    page: Frame,
+    id: u64,
+    slot: Arc<Slot>,
+    flag: Arc<AtomicBool>,
+    last_thread: u64,
+    last_ttbr: u64,
+    last_code: u64,
+    fast_calls: u64,
+    /// Last change seen, by ASID.
+    seen: HashMap<u16, u64>,
+    irq_is_pending: bool,
+}
+
+impl Cpu {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, MachineError> {
+        let mut vcpu = shared.vm.create_vcpu()?;
+        let page = shared.slab.alloc()?;
+        let registers = [
+            (SysReg::MAIR, MAIR),
+            (SysReg::TCR, TCR),
+            (SysReg::TTBR0, shared.empty_root.ipa().0),
+            (SysReg::TTBR1, shared.el1_root()),
+            (SysReg::VBAR, SHIM_BASE),
+            (SysReg::CPACR, 3 << 20),
+            (SysReg::CNTKCTL, 3),
+            (SysReg::SP_EL1, LINEAR_BASE + page.ipa().0),
+            (SysReg::SCTLR, SCTLR),
+        ];
+        for (register, value) in registers {
+            vcpu.set_sys_reg(register, value)?;
+        }
+        // A fresh processor must be told its state (facts/hvf.md 1.11).
+        vcpu.set_reg(Reg::Cpsr, 0x3c5)?;
+        vcpu.set_reg(Reg::Pc, SHIM_BASE + RESUME)?;
+        let flag = Arc::new(AtomicBool::new(false));
+        let kick = KickHandle { flag: Arc::clone(&flag), hv: vcpu.kick_handle() };
+        let slot = Arc::new(Slot { running: AtomicU64::new(0), kick });
+        shared.registry.add(Arc::clone(&slot));
+        Ok(Self {
+            vcpu,
+            shared: Arc::clone(shared),
+            page,
+            id: shared.registry.next_number(),
+            slot,
+            flag,
+            last_thread: 0,
+            last_ttbr: 0,
+            last_code: 0,
+            fast_calls: 0,
+            seen: HashMap::new(),
+            irq_is_pending: false,
+        })
+    }
+
+    /// What stops it from another thread.
+    #[must_use]
+    pub fn kick_handle(&self) -> KickHandle {
+        self.slot.kick.clone()
+    }
+
+    fn put(&self, at: usize, value: u64) {
+        self.page.long(at).store(value, Ordering::Relaxed);
+    }
+
+    /// Runs a thread until something happens.
+    ///
+    /// # Panics
+    /// When the hypervisor fails or the shim is entered wrongly: nothing of the
+    /// machine can be trusted then.
+    pub fn run(&mut self, thread: &mut ThreadState, space: &AddressSpace) -> Trap {
+        if self.flag.swap(false, Ordering::SeqCst) {
+            return Trap::Kicked;
+        }
+        let mut command = self.switch_thread(thread);
+        self.slot.running.store(space.id(), Ordering::SeqCst);
+        command |= self.switch_space(space);
+        self.put(CPU_COMMAND, command);
+        let trap = self.enter(thread);
+        self.shared.registry.came_out(&self.slot);
+        trap
+    }
+
+    fn switch_thread(&mut self, thread: &mut ThreadState) -> u64 {
+        if self.last_thread == thread.id && thread.fp_on == self.id {
+            return 0;
+        }
+        let counters = &self.shared.counters;
+        counters.thread_switches.fetch_add(1, Ordering::Relaxed);
+        self.put(CPU_THREAD, LINEAR_BASE + thread.page().ipa().0);
+        self.last_thread = thread.id;
+        thread.fp_on = self.id;
+        1 << CMD_LOAD_FP
+    }
+
+    fn switch_space(&mut self, space: &AddressSpace) -> u64 {
+        let mut command = 0;
+        if self.last_ttbr != space.ttbr() {
+            self.put(CPU_TTBR, space.ttbr());
+            self.last_ttbr = space.ttbr();
+            command |= 1 << CMD_TTBR;
+        }
+        let seen = self.seen.get(&space.asid()).copied().unwrap_or(0);
+        if seen != space.changed() {
+            let (number, stale) = space.stale_since(seen);
+            self.seen.insert(space.asid(), number);
+            command |= self.invalidate(space, stale);
+        }
+        let code = self.shared.slab.code_epoch();
+        if self.last_code != code {
+            self.last_code = code;
+            self.vcpu.invalidate_icache();
+            command |= 1 << CMD_ICACHE;
+        }
+        command
+    }
+
+    fn invalidate(&self, space: &AddressSpace, stale: Stale) -> u64 {
+        let tag = u64::from(space.asid()) << 48;
+        match stale {
+            Stale::Nothing => 0,
+            Stale::Pages(pages) if pages.is_empty() => 0,
+            Stale::Pages(pages) => {
+                for (n, page) in pages.iter().enumerate() {
+                    self.put(CPU_TLBI_LIST + n * 8, tag | page & 0xfff_ffff_ffff);
+                }
+                self.put(CPU_TLBI_COUNT, u64::try_from(pages.len()).unwrap_or(0));
+                let counters = &self.shared.counters;
+                counters.tlb_pages.fetch_add(pages.len() as u64, Ordering::Relaxed);
+                1 << CMD_TLBI_LIST
+            }
+            Stale::All => {
+                self.put(CPU_TLBI_ASID, tag);
+                self.shared.counters.tlb_spaces.fetch_add(1, Ordering::Relaxed);
+                1 << CMD_TLBI_ASID
+            }
+        }
+    }
+
+    fn set_irq(&mut self, on: bool) {
+        if self.irq_is_pending != on {
+            self.irq_is_pending = on;
+            self.vcpu.set_pending_irq(on).expect("set the interrupt line");
+        }
+    }
+
+    fn enter(&mut self, thread: &ThreadState) -> Trap {
+        let mut lost = None;
+        loop {
+            let exit = self.vcpu.run().expect("run the virtual processor");
+            self.shared.counters.exits.fetch_add(1, Ordering::Relaxed);
+            match exit {
+                Exit::Exception { syndrome, .. } if syndrome >> 26 == 0x16 => {
+                    self.set_irq(false);
+                    return self.leave(thread, syndrome & 0xffff, lost);
+                }
+                Exit::Exception { syndrome, va, .. } if matches!(syndrome >> 26, 0x20 | 0x24) => {
+                    // Stage 2: the memory behind a page is gone. The registers are
+                    // still in the processor: an interrupt brings them here.
+                    lost = Some((GuestAddr(va), syndrome));
+                    self.set_irq(true);
+                }
+                Exit::Canceled | Exit::Timer | Exit::Unknown => self.set_irq(true),
+                Exit::Exception { syndrome, va, .. } => {
+                    panic!("unexpected exit: syndrome {syndrome:#x}, address {va:#x}")
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, thread: &ThreadState, reason: u64, lost: Option<(GuestAddr, u64)>) -> Trap {
+        let counters = &self.shared.counters;
+        let fast = self.page.long(CPU_FAST_CALLS).load(Ordering::Relaxed);
+        counters.fast_calls.fetch_add(fast.wrapping_sub(self.fast_calls), Ordering::Relaxed);
+        self.fast_calls = fast;
+        if let Some((addr, esr)) = lost {
+            let access = access_of(esr);
+            return Trap::MemFault { addr, access, kind: FaultKind::Bus, esr };
+        }
+        match usize::try_from(reason) {
+            Ok(HVC_SYNC) => {
+                let trap = decode(thread.esr(), thread.far());
+                if matches!(trap, Trap::MemFault { .. }) {
+                    counters.faults.fetch_add(1, Ordering::Relaxed);
+                }
+                trap
+            }
+            Ok(HVC_IRQ) => {
+                self.flag.store(false, Ordering::SeqCst);
+                counters.kicks.fetch_add(1, Ordering::Relaxed);
+                Trap::Kicked
+            }
+            _ => panic!("the shim was entered wrongly: pc {:#x}", thread.pc()),
+        }
+    }
+}
+
+impl Drop for Cpu {
+    fn drop(&mut self) {
+        self.shared.registry.remove(&self.slot);
+    }
+}
+
+fn access_of(esr: u64) -> Access {
+    let is_fetch = matches!(esr >> 26, 0x20 | 0x21);
+    // Cache maintenance (CM, bit 8) reports a write and needs a readable page only.
+    let is_write = esr & 1 << 6 != 0 && esr & 1 << 8 == 0;
+    match (is_fetch, is_write) {
+        (true, _) => Access::Exec,
+        (false, true) => Access::Write,
+        (false, false) => Access::Read,
+    }
+}
+
+/// From the syndrome of an exception at EL0 (Arm ARM D24.2.40).
+fn decode(esr: u64, far: u64) -> Trap {
+    match esr >> 26 & 0x3f {
+        0x15 => Trap::Syscall,
+        0x20 | 0x24 => {
+            let kind = match esr & 0x3f {
+                0b10_0001 => FaultKind::Alignment,
+                code if code & 0b11_1100 == 0b1100 => FaultKind::Permission,
+                code if code & 0b11_1100 <= 0b1000 => FaultKind::Translation,
+                _ => FaultKind::Bus,
+            };
+            Trap::MemFault { addr: GuestAddr(far), access: access_of(esr), kind, esr }
+        }
+        0x22 => Trap::PcAlignment,
+        0x26 => Trap::SpAlignment,
+        0x2c => Trap::FpException { esr },
+        0x30..=0x3d => Trap::Breakpoint { esr },
+        _ => Trap::Undefined { esr },
+    }
+}

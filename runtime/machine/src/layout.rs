@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// Offsets and numbers shared by the EL1 shim and Rust. The build script includes
+// this file and gives every row to the assembler; `lib.rs` includes it as a module.
+
+macro_rules! shared_with_shim {
+    ($($name:ident = $value:expr, $text:literal;)*) => {
+        $(#[doc = $text] pub(crate) const $name: usize = $value;)*
+        /// Every row, for the build script.
+        pub(crate) const ROWS: &[(&str, usize)] = &[$((stringify!($name), $value)),*];
+    };
+}
+
+shared_with_shim! {
+    THREAD_SP = 0xf8, "`SP_EL0`; the program counter follows.";
+    THREAD_PSTATE = 0x108, "`SPSR`; `TPIDR_EL0` follows.";
+    THREAD_ESR = 0x118, "`ESR`; `FAR` follows.";
+    THREAD_FPSR = 0x128, "`FPSR`; `FPCR` follows.";
+    THREAD_IDS = 0x140, "What fast system calls answer: seven words.";
+    THREAD_ATTENTION = 0x160, "Not 0: no fast system calls.";
+    THREAD_V = 0x200, "Vector registers.";
+    CPU_THREAD = 0x00, "Address of the running thread's page.";
+    CPU_COMMAND = 0x08, "What to do before going back.";
+    CPU_TTBR = 0x10, "New translation table.";
+    CPU_TLBI_ASID = 0x18, "Operand of `TLBI ASIDE1`.";
+    CPU_TLBI_COUNT = 0x20, "Entries of the list.";
+    CPU_SCRATCH = 0x28, "Two words.";
+    CPU_FAST_CALLS = 0x38, "Counts fast system calls.";
+    CPU_TLBI_LIST = 0x40, "Operands of `TLBI VAE1`.";
+    CMD_LOAD_FP = 0, "Bit: load vector registers.";
+    CMD_TTBR = 1, "Bit: set the translation table.";
+    CMD_TLBI_ASID = 2, "Bit: invalidate an address space.";
+    CMD_TLBI_LIST = 3, "Bit: invalidate pages.";
+    CMD_ICACHE = 4, "Bit: invalidate the instruction cache.";
+    HVC_SYNC = 1, "The guest caused an exception.";
+    HVC_IRQ = 2, "The host asked for an exit.";
+    HVC_BAD = 3, "An exception where none may be.";
+}
