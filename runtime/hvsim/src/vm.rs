@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The virtual machine: its memory, and the lock under which processors run.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use elfuse_machine::Ipa;
+use elfuse_machine::hv::{HvError, HvPerms, Hypervisor, Vcpu, Vm};
+
+use crate::vcpu::SimVcpu;
+
+/// Unit of mappings (Apple's page size).
+const GRANULE: u64 = 16 * 1024;
+
+static EXISTS: AtomicBool = AtomicBool::new(false);
+
+/// Makes the virtual machine of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Simulator;
+
+impl Hypervisor for Simulator {
+    fn create_vm(&self) -> Result<Box<dyn Vm>, HvError> {
+        if EXISTS.swap(true, Ordering::SeqCst) {
+            return Err(HvError::Busy);
+        }
+        Ok(Box::new(SimVm { shared: Arc::default() }))
+    }
+}
+
+/// Host memory at a physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) host: usize,
+    pub(crate) ipa: u64,
+    pub(crate) len: u64,
+    pub(crate) perms: HvPerms,
+}
+
+/// What the processors share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    mappings: Mutex<Vec<Mapping>>,
+    /// Changes with every change of the mappings.
+    pub(crate) generation: AtomicU64,
+    /// Only one processor runs at a time: exclusive accesses of different instances
+    /// would not see each other.
+    run: Mutex<()>,
+    /// Processors that wait for their turn.
+    pub(crate) waiting: AtomicUsize,
+}
+
+impl Shared {
+    pub(crate) fn mappings(&self) -> MutexGuard<'_, Vec<Mapping>> {
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let turn = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        turn
+    }
+}
+
+struct SimVm {
+    shared: Arc<Shared>,
+}
+
+fn is_aligned(host: usize, ipa: u64, len: u64) -> bool {
+    let unit = usize::try_from(GRANULE).unwrap_or(usize::MAX);
+    // The host's pages may be smaller; only what Apple checks is checked.
+    let _ = unit;
+    host % 4096 == 0 && ipa % GRANULE == 0 && len % GRANULE == 0 && len > 0
+}
+
+impl Vm for SimVm {
+    unsafe fn map(&self, host: *mut u8, ipa: Ipa, len: usize, perms: HvPerms) -> Result<(), HvError> {
+        let len = u64::try_from(len).map_err(|_| HvError::BadArgument)?;
+        let host = host.expose_provenance();
+        let end = ipa.0.checked_add(len).ok_or(HvError::BadArgument)?;
+        if !is_aligned(host, ipa.0, len) || perms.is_empty() {
+            return Err(HvError::BadArgument);
+        }
+        let mut mappings = self.shared.mappings();
+        if mappings.iter().any(|have| ipa.0 < have.ipa + have.len && have.ipa < end) {
+            return Err(HvError::BadArgument);
+        }
+        mappings.push(Mapping { host, ipa: ipa.0, len, perms });
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn unmap(&self, ipa: Ipa, len: usize) -> Result<(), HvError> {
+        let len = u64::try_from(len).map_err(|_| HvError::BadArgument)?;
+        let mut mappings = self.shared.mappings();
+        let at = mappings.iter().position(|have| have.ipa == ipa.0 && have.len == len);
+        mappings.remove(at.ok_or(HvError::BadArgument)?);
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn create_vcpu(&self) -> Result<Box<dyn Vcpu>, HvError> {
+        Ok(Box::new(SimVcpu::new(&self.shared)?))
+    }
+
+    fn hwcap(&self) -> [u64; 2] {
+        // FP ASIMD AES PMULL SHA1 SHA2 CRC32 ATOMICS FPHP ASIMDHP ASIMDRDM JSCVT FCMA
+        // LRCPC DCPOP SHA3 ASIMDDP SHA512: what Unicorn's MAX model really has.
+        let bits = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21];
+        [bits.iter().fold(0, |sum, bit| sum | 1 << bit), 0]
+    }
+}
+
+impl Drop for SimVm {
+    fn drop(&mut self) {
+        EXISTS.store(false, Ordering::SeqCst);
+    }
+}
