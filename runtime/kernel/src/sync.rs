@@ -18,6 +18,8 @@ pub enum Rank {
     Memory,
     /// Signal state of a process.
     Signals,
+    /// What signals do, possibly shared between processes.
+    SignalActions,
     /// A table of futex waiters.
     Futex,
     /// Pages of shared memory.
