@@ -10,7 +10,7 @@
 use super::image::{
     Command, HEADER, Image, LC_CODE_SIGNATURE, LC_SEGMENT_64, Segment, u32_at, u64_at,
 };
-use super::{MAX_FILE, MachoError, PAGE, SEGMENT, align, sign};
+use super::{MAX_FILE, MachoError, PAGE, SEGMENT, align, sign, verify};
 
 const LC_SYMTAB: u32 = 0x2;
 const LC_DYSYMTAB: u32 = 0xb;
@@ -68,9 +68,13 @@ impl Template {
             ));
         }
         let room = first_section(&bytes, &image).ok_or(MachoError::Missing("section"))?;
-        if ((image.header_len + SIGNATURE_COMMAND) as u64) > room {
+        let end = image.header_len + SIGNATURE_COMMAND;
+        let free = bytes.get(image.header_len..end);
+        let is_free = free.is_some_and(|room| room.iter().all(|&byte| byte == 0));
+        if end as u64 > room.min(payload.offset) || !is_free {
             return Err(MachoError::Missing("room for a load command"));
         }
+        verify::second_opinion(&image, &bytes)?;
         Ok(Self { bytes, image })
     }
 

@@ -35,4 +35,6 @@ const fn align(value: u64, unit: u64) -> u64 {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

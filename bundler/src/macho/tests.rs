@@ -3,8 +3,10 @@
 
 use std::io::Write;
 
+use elfuse_payload::Digest;
+
 use super::image::LC_SEGMENT_64;
-use super::{MachoError, PAGE, SignedWriter, Template, verify};
+use super::{MachoError, PAGE, SignedWriter, Template, sign, verify};
 
 fn segment(name: &str, offset: u64, size: u64, address: u64, section: bool) -> Vec<u8> {
     let mut out = Vec::new();
@@ -167,4 +169,44 @@ fn foreign_files_are_no_stubs() {
     ] {
         assert!(Template::new(bytes).is_err());
     }
+}
+
+/// The vectors that docs/macho.md states: a change here is a change of format.
+#[test]
+fn signature_has_the_documented_bytes() {
+    assert_eq!(hex(&sign::REQUIREMENTS), "fade0c010000000c00000000");
+    assert_eq!(
+        hex(&sign::entitlements_der()),
+        "fade717200000033702902010\
+         1b02430220c1d636f6d2e6170706c652e73656375726974792e68797065727669736f720101ff"
+    );
+    let xml = sign::entitlements();
+    assert_eq!(hex(&xml[..8]), "fade7171000000f7");
+    assert_eq!(
+        Digest::of(&xml).hex(),
+        "099aa0b5ba542c07c5914890335db915f53fe59b64d78bddbc7e851ec1928d1c"
+    );
+    let pages = [Digest::of(b"first"), Digest::of(b"second")];
+    let signature = sign::build("box", 16384, 20000, &pages);
+    assert_eq!(
+        hex(&signature[..52]),
+        "fade0cc0000002ee00000005000000000000003400000002000001b000000005000001bc00000007000002b300010000000002e6"
+    );
+    assert_eq!(
+        hex(&signature[52..140]),
+        "fade0c020000017c00020400000000020000013c00000058000000070000000200004e202002000e000000000000000000000000000000000000000000000000000000000000000000000000000040000000000000000001"
+    );
+    assert_eq!(
+        Digest::of(&signature).hex(),
+        "4ef1e74f60c9097df733369300d17e35f76735e28857efc9aa7784a58d46ebcd"
+    );
+    assert_eq!(signature.len() as u64, sign::size("box", 20000));
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -95,7 +95,7 @@ fn check_structure(image: &Image, size: u64) -> Result<(), MachoError> {
 }
 
 /// Has goblin parse the same load commands and compares the segments.
-fn second_opinion(image: &Image, head: &[u8]) -> Result<(), MachoError> {
+pub(super) fn second_opinion(image: &Image, head: &[u8]) -> Result<(), MachoError> {
     let disagree = |why: String| MachoError::Structure(format!("a second parser: {why}"));
     let mut at = HEADER;
     let mut segments = image.segments.iter();

@@ -213,7 +213,9 @@ bitflags! {
 }
 
 /// The argument of `openat2`.
-#[derive(Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable,
+)]
 #[repr(C)]
 pub struct OpenHow {
     /// `O_*` flags.
@@ -225,7 +227,9 @@ pub struct OpenHow {
 }
 
 /// The argument of the record lock commands (`struct flock`, 64 bit).
-#[derive(Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+#[derive(
+    Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable,
+)]
 #[repr(C)]
 pub struct Flock {
     /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`.

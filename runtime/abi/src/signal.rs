@@ -207,7 +207,13 @@ impl SigInfo {
     /// A signal without payload.
     #[must_use]
     pub const fn new(signo: i32, code: i32) -> Self {
-        Self { signo, errno: 0, code, pad: 0, fields: [0; 14] }
+        Self {
+            signo,
+            errno: 0,
+            code,
+            pad: 0,
+            fields: [0; 14],
+        }
     }
 
     /// With the sender's pid and uid (`kill`, `tkill`, `SIGCHLD`).

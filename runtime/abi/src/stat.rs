@@ -30,7 +30,10 @@ pub const S_ISVTX: u32 = 0o1000;
 /// The `struct stat` of arm64.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the field names are the documentation of the interface")]
+#[expect(
+    missing_docs,
+    reason = "the field names are the documentation of the interface"
+)]
 pub struct Stat {
     pub st_dev: u64,
     pub st_ino: u64,
@@ -57,7 +60,10 @@ const _: () = assert!(size_of::<Stat>() == 128);
 /// A time of `statx`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the field names are the documentation of the interface")]
+#[expect(
+    missing_docs,
+    reason = "the field names are the documentation of the interface"
+)]
 pub struct StatxTimestamp {
     pub tv_sec: i64,
     pub tv_nsec: u32,
@@ -67,7 +73,10 @@ pub struct StatxTimestamp {
 /// The result of `statx`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the field names are the documentation of the interface")]
+#[expect(
+    missing_docs,
+    reason = "the field names are the documentation of the interface"
+)]
 pub struct Statx {
     pub stx_mask: u32,
     pub stx_blksize: u32,
@@ -110,7 +119,10 @@ pub const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 /// The `struct statfs` of arm64.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the field names are the documentation of the interface")]
+#[expect(
+    missing_docs,
+    reason = "the field names are the documentation of the interface"
+)]
 pub struct Statfs {
     pub f_type: i64,
     pub f_bsize: i64,

@@ -57,7 +57,9 @@ impl Timespec {
     /// In nanoseconds, saturating; `None` when it is not a valid time.
     #[must_use]
     pub fn to_nanos(self) -> Option<u64> {
-        let nsec = u64::try_from(self.nsec).ok().filter(|&n| n < NSEC_PER_SEC)?;
+        let nsec = u64::try_from(self.nsec)
+            .ok()
+            .filter(|&n| n < NSEC_PER_SEC)?;
         let sec = u64::try_from(self.sec).ok()?;
         Some(sec.saturating_mul(NSEC_PER_SEC).saturating_add(nsec))
     }

@@ -52,7 +52,10 @@ pub struct RankedGuard<'a, T> {
 impl<T> Ranked<T> {
     /// A mutex of the given rank.
     pub const fn new(rank: Rank, value: T) -> Self {
-        Self { rank, mutex: Mutex::new(value) }
+        Self {
+            rank,
+            mutex: Mutex::new(value),
+        }
     }
 
     /// Takes the lock.

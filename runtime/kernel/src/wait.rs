@@ -53,7 +53,12 @@ impl WaitQueue {
     #[must_use]
     pub fn new() -> Self {
         let subscribers = Ranked::new(Rank::WaitQueue, Subscribers::default());
-        Self { shared: Arc::new(Shared { len: AtomicUsize::new(0), subscribers }) }
+        Self {
+            shared: Arc::new(Shared {
+                len: AtomicUsize::new(0),
+                subscribers,
+            }),
+        }
     }
 
     /// Number of subscriptions.
@@ -80,7 +85,12 @@ impl WaitQueue {
         }
         let woken: Vec<_> = {
             let subscribers = self.shared.subscribers.lock();
-            subscribers.list.iter().take(count).map(|(_, who)| Arc::clone(who)).collect()
+            subscribers
+                .list
+                .iter()
+                .take(count)
+                .map(|(_, who)| Arc::clone(who))
+                .collect()
         };
         woken.iter().for_each(|who| who.wake());
     }
@@ -92,9 +102,14 @@ impl WaitQueue {
         let id = subscribers.next_id;
         subscribers.next_id += 1;
         subscribers.list.push((id, who));
-        self.shared.len.store(subscribers.list.len(), Ordering::SeqCst);
+        self.shared
+            .len
+            .store(subscribers.list.len(), Ordering::SeqCst);
         drop(subscribers);
-        Subscription { shared: Arc::clone(&self.shared), id }
+        Subscription {
+            shared: Arc::clone(&self.shared),
+            id,
+        }
     }
 }
 
@@ -112,7 +127,9 @@ impl Drop for Subscription {
             .iter()
             .position(|(id, _)| *id == self.id)
             .map(|at| subscribers.list.remove(at));
-        self.shared.len.store(subscribers.list.len(), Ordering::SeqCst);
+        self.shared
+            .len
+            .store(subscribers.list.len(), Ordering::SeqCst);
         drop(subscribers);
         drop(removed);
     }
