@@ -269,7 +269,10 @@ impl Kernel {
     }
 
     pub(crate) fn note_task_end(&self) {
-        self.tasks_alive.fetch_sub(1, Ordering::Relaxed);
+        if self.tasks_alive.fetch_sub(1, Ordering::SeqCst) == 1 {
+            drop(self.status.lock().unwrap_or_else(PoisonError::into_inner));
+            self.finished.notify_all();
+        }
     }
 
     pub(crate) fn note_call(&self) {
@@ -314,13 +317,23 @@ impl Kernel {
         self.finished.notify_all();
     }
 
-    /// Waits until the first process has ended, and for a moment until the others
-    /// have.
+    /// There is no processor to run anything on.
+    pub(crate) fn give_up(&self) {
+        let mut slot = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert(ExitStatus::Code(125));
+        drop(slot);
+        self.tasks_alive.store(0, Ordering::SeqCst);
+        self.finished.notify_all();
+    }
+
+    /// Waits until the first process has ended and all others after it.
     #[must_use]
     pub fn wait_until_finished(&self) -> ExitStatus {
         let mut slot = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(status) = *slot {
+            if let Some(status) = *slot
+                && self.tasks_alive() == 0
+            {
                 return status;
             }
             slot = self.finished.wait(slot).unwrap_or_else(PoisonError::into_inner);

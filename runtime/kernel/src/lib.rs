@@ -7,6 +7,7 @@
 //! [`elfuse_machine`].
 #![forbid(unsafe_code)]
 
+pub mod boot;
 pub mod creds;
 pub mod epoll;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod pipe;
 pub mod sched;
 pub mod signal;
 pub mod signalfd;
+pub mod stdio;
 pub mod sync;
 pub mod syscall;
 pub mod task;

@@ -123,9 +123,9 @@ impl Vma {
 }
 
 /// The most areas of a process (`vm.max_map_count`).
-pub const MAX_AREAS: usize = 65530;
+pub(super) const MAX_AREAS: usize = 65530;
 /// Distance kept below an area that grows down.
-pub const STACK_GUARD: u64 = 256 * PAGE;
+pub(super) const STACK_GUARD: u64 = 256 * PAGE;
 
 /// All areas of an address space.
 #[derive(Clone, Default)]

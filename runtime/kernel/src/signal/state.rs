@@ -173,7 +173,7 @@ pub enum Next {
 }
 
 /// The locked part.
-pub struct State {
+struct State {
     shared: Pending,
     threads: BTreeMap<i32, ThreadSignals>,
     group_exit: Option<ExitStatus>,

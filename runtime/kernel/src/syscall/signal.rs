@@ -227,19 +227,10 @@ pub(super) async fn rt_sigsuspend(task: &Arc<Task>, mask: UserPtr<u64>, size: us
 
 /// Blocks `mask` until the next signal is delivered or the call ends; the mask
 /// before is then put back (`sigsuspend`, `ppoll`, `pselect`, `epoll_pwait`).
-pub fn replace_mask(task: &Task, mask: SigSet) {
+fn replace_mask(task: &Task, mask: SigSet) {
     let (signals, tid) = (task.signals(), task.tid());
     let before = signals.set_blocked(tid, mask);
     signals.with_thread(tid, |thread| thread.saved.get_or_insert(before).0);
-}
-
-/// Puts the mask back that [`replace_mask`] replaced, when the call ends without a
-/// signal.
-pub fn restore_mask(task: &Task) {
-    let (signals, tid) = (task.signals(), task.tid());
-    if let Some(before) = signals.with_thread(tid, |thread| thread.saved.take()).flatten() {
-        signals.set_blocked(tid, before);
-    }
 }
 
 pub(super) async fn rt_sigtimedwait(

@@ -11,6 +11,7 @@ mod blocking;
 mod clone;
 mod exec;
 mod exit;
+mod init;
 mod process;
 mod robust;
 mod run;
@@ -39,6 +40,7 @@ use crate::wait::{WaitQueue, Wakeable};
 
 pub use clone::CloneRequest;
 pub use exec::ExecRequest;
+pub use init::FirstTask;
 pub use process::{ExitStatus, Process, Usage};
 pub use robust::RseqState;
 pub(crate) use run::Runner;

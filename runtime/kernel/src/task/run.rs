@@ -196,6 +196,9 @@ impl Runner {
                     return Step::GoOn;
                 }
                 Next::Handle(action, info) => {
+                    if let Some(trace) = self.task.kernel.trace() {
+                        trace.signal(&self.task, &info);
+                    }
                     self.decide_restart(&action);
                     if !self.task.abort_sequence() {
                         self.task.force_signal(SigInfo::new(SIGSEGV, SI_KERNEL));
@@ -290,6 +293,13 @@ impl Runner {
 
     fn die(&mut self, status: ExitStatus) -> Step {
         self.waiting = None;
+        if let Some(trace) = self.task.kernel.trace() {
+            let text = match status {
+                ExitStatus::Code(code) => format!("exited with {code}"),
+                ExitStatus::Signal { signal, .. } => format!("killed by signal {signal}"),
+            };
+            trace.ended(&self.task, &text);
+        }
         self.task.end(status);
         Step::Stop(Polled::Finished)
     }
