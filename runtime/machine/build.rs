@@ -28,16 +28,29 @@ fn main() {
 fn assemble(source: &str, object: &Path) {
     let clang = std::env::var_os("ELFUSE_CLANG").unwrap_or_else(|| "clang".into());
     let mut command = Command::new(&clang);
-    command.args(["--target=aarch64-none-elf", "-march=armv8.2-a", "-c", source, "-o"]).arg(object);
+    command
+        .args([
+            "--target=aarch64-none-elf",
+            "-march=armv8.2-a",
+            "-c",
+            source,
+            "-o",
+        ])
+        .arg(object);
     for (name, value) in layout::ROWS {
         command.arg(format!("-D{name}={value}"));
     }
-    let status = command.status().unwrap_or_else(|error| panic!("run {clang:?}: {error}"));
+    let status = command
+        .status()
+        .unwrap_or_else(|error| panic!("run {clang:?}: {error}"));
     assert!(status.success(), "assemble {source}: {status}");
 }
 
 fn number(bytes: &[u8], at: usize, len: usize) -> usize {
-    bytes[at..at + len].iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte))
+    bytes[at..at + len]
+        .iter()
+        .rev()
+        .fold(0, |sum, &byte| sum << 8 | usize::from(byte))
 }
 
 /// The bytes of `.text`; there must be no relocations against it.
@@ -47,7 +60,10 @@ fn text_of(elf: &[u8]) -> Vec<u8> {
     let strings = number(section(names), 24, 8);
     let name_of = |header: &[u8]| {
         let start = strings + number(header, 0, 4);
-        let len = elf[start..].iter().position(|&byte| byte == 0).expect("names end with 0");
+        let len = elf[start..]
+            .iter()
+            .position(|&byte| byte == 0)
+            .expect("names end with 0");
         String::from_utf8_lossy(&elf[start..start + len]).into_owned()
     };
     let mut text = None;

@@ -13,7 +13,13 @@ use crate::vcpu::{SysRegId, write_sys_reg};
 
 /// `PSTATE` on entry: EL1 with its own stack pointer, everything masked.
 const EL1H_MASKED: u64 = 0x3c5;
-const SPSR_EL1: SysRegId = SysRegId { op0: 3, op1: 0, crn: 4, crm: 0, op2: 0 };
+const SPSR_EL1: SysRegId = SysRegId {
+    op0: 3,
+    op1: 0,
+    crn: 4,
+    crm: 0,
+    op2: 0,
+};
 
 unsafe extern "C" {
     fn uc_context_alloc(uc: *mut c_void, context: *mut *mut c_void) -> i32;
@@ -39,7 +45,11 @@ impl Probe {
         let outcome = unsafe { uc_context_alloc(handle, &raw mut context) };
         // SAFETY: the handle is alive.
         let size = unsafe { uc_context_size(handle) };
-        (outcome == 0 && !context.is_null()).then_some(Self { context, size, at: 0 })
+        (outcome == 0 && !context.is_null()).then_some(Self {
+            context,
+            size,
+            at: 0,
+        })
     }
 
     fn save(&self, uc: &Unicorn<'_, ()>) {
@@ -58,7 +68,8 @@ impl Probe {
     /// Finds the offset after an instruction abort at `address`, taken from EL1.
     pub(crate) fn calibrate(&mut self, uc: &Unicorn<'_, ()>, address: u64) -> bool {
         self.save(uc);
-        let is_fault = |&at: &usize| self.word(at) == address && self.word(at - 8) >> 26 & 0x3f == 0x21;
+        let is_fault =
+            |&at: &usize| self.word(at) == address && self.word(at - 8) >> 26 & 0x3f == 0x21;
         let found = (48..self.size - 8).step_by(8).find(is_fault);
         self.at = found.unwrap_or(0);
         found.is_some()

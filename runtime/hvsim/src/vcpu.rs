@@ -39,13 +39,31 @@ pub(crate) struct SysRegId {
     pub(crate) op2: u32,
 }
 
-const SCR_EL3: SysRegId = SysRegId { op0: 3, op1: 6, crn: 1, crm: 1, op2: 0 };
-const HCR_EL2: SysRegId = SysRegId { op0: 3, op1: 4, crn: 1, crm: 1, op2: 0 };
+const SCR_EL3: SysRegId = SysRegId {
+    op0: 3,
+    op1: 6,
+    crn: 1,
+    crm: 1,
+    op2: 0,
+};
+const HCR_EL2: SysRegId = SysRegId {
+    op0: 3,
+    op1: 4,
+    crn: 1,
+    crm: 1,
+    op2: 0,
+};
 
 impl From<SysReg> for SysRegId {
     fn from(SysReg(number): SysReg) -> Self {
         let field = |shift: u16, bits: u16| u32::from(number >> shift & ((1 << bits) - 1));
-        Self { op0: field(14, 2), op1: field(11, 3), crn: field(7, 4), crm: field(3, 4), op2: field(0, 3) }
+        Self {
+            op0: field(14, 2),
+            op1: field(11, 3),
+            crn: field(7, 4),
+            crm: field(3, 4),
+            op2: field(0, 3),
+        }
     }
 }
 
@@ -99,7 +117,8 @@ const PROBE_ADDRESS: u64 = 0x0000_5a5a_1234_5678;
 impl SimVcpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, HvError> {
         let mut uc = Unicorn::new(Arch::ARM64, Mode::LITTLE_ENDIAN).map_err(other)?;
-        uc.ctl_set_cpu_model(Arm64CpuModel::MAX as i32).map_err(other)?;
+        uc.ctl_set_cpu_model(Arm64CpuModel::MAX as i32)
+            .map_err(other)?;
         uc.ctl_exits_enable().map_err(other)?;
         uc.ctl_set_exits(&[]).map_err(other)?;
         // EL3 lets `hvc` through to EL2, which is us; EL2 lets pointer
@@ -117,9 +136,11 @@ impl SimVcpu {
             is_calibrating: Cell::new(false),
         });
         let for_interrupts = Rc::clone(&hooks);
-        uc.add_intr_hook(move |uc, number| for_interrupts.interrupt(uc, number)).map_err(other)?;
+        uc.add_intr_hook(move |uc, number| for_interrupts.interrupt(uc, number))
+            .map_err(other)?;
         let for_blocks = Rc::clone(&hooks);
-        uc.add_block_hook(1, 0, move |uc, _, _| for_blocks.block(uc)).map_err(other)?;
+        uc.add_block_hook(1, 0, move |uc, _, _| for_blocks.block(uc))
+            .map_err(other)?;
         let mut cpu = Self {
             uc,
             hooks,
@@ -135,7 +156,9 @@ impl SimVcpu {
     /// Faults at a known address, to learn where the processor model keeps syndrome
     /// and address of an exception.
     fn calibrate(&mut self) -> Result<(), HvError> {
-        self.uc.mem_map(0, 0x4000, Prot::READ | Prot::WRITE).map_err(other)?;
+        self.uc
+            .mem_map(0, 0x4000, Prot::READ | Prot::WRITE)
+            .map_err(other)?;
         let registers = [
             (SysReg::TCR, 16 | 16 << 16 | 2 << 30 | 2 << 32),
             (SysReg::TTBR0, 0),
@@ -151,11 +174,19 @@ impl SimVcpu {
         let is_found = !self.hooks.is_calibrating.replace(false);
         self.set_sys_reg(SysReg::SCTLR, 0x30d0_0980)?;
         self.uc.mem_unmap(0, 0x4000).map_err(other)?;
-        if is_found { Ok(()) } else { Err(HvError::Other(1)) }
+        if is_found {
+            Ok(())
+        } else {
+            Err(HvError::Other(1))
+        }
     }
 
     fn check_owner(&self) -> Result<(), HvError> {
-        if std::thread::current().id() == self.owner { Ok(()) } else { Err(HvError::IllegalState) }
+        if std::thread::current().id() == self.owner {
+            Ok(())
+        } else {
+            Err(HvError::IllegalState)
+        }
     }
 
     /// Takes over the mappings that changed.
@@ -214,7 +245,7 @@ impl Hooks {
         }
         let blocks = self.blocks.get() + 1;
         self.blocks.set(blocks);
-        if blocks % TURN_BLOCKS == 0 && self.shared.waiting.load(Ordering::Relaxed) > 0 {
+        if blocks.is_multiple_of(TURN_BLOCKS) && self.shared.waiting.load(Ordering::Relaxed) > 0 {
             self.stop(uc, None);
         }
     }
@@ -231,17 +262,35 @@ impl Hooks {
             EXCP_HVC => {
                 let imm = self.hvc_immediate(uc);
                 let syndrome = 0x5a00_0000 | imm;
-                self.stop(uc, Some(Exit::Exception { syndrome, va: 0, ipa: 0 }));
+                self.stop(
+                    uc,
+                    Some(Exit::Exception {
+                        syndrome,
+                        va: 0,
+                        ipa: 0,
+                    }),
+                );
             }
             EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => {
                 let (syndrome, address) = self.probe.borrow().fault(uc);
                 let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
-                exception::take(uc, VECTOR_SYNC, Some((syndrome, is_abort.then_some(address))));
+                exception::take(
+                    uc,
+                    VECTOR_SYNC,
+                    Some((syndrome, is_abort.then_some(address))),
+                );
             }
             _ => {
                 let va = uc.pc_read().unwrap_or(0);
                 let syndrome = 0x3f << 26 | u64::from(number);
-                self.stop(uc, Some(Exit::Exception { syndrome, va, ipa: 0 }));
+                self.stop(
+                    uc,
+                    Some(Exit::Exception {
+                        syndrome,
+                        va,
+                        ipa: 0,
+                    }),
+                );
             }
         }
     }
@@ -293,7 +342,9 @@ impl Vcpu for SimVcpu {
     fn set_sys_reg(&mut self, reg: SysReg, value: u64) -> Result<(), HvError> {
         self.check_owner()?;
         if reg == SysReg::SP_EL1 {
-            self.uc.reg_write(RegisterARM64::SP_EL1, value).map_err(other)?;
+            self.uc
+                .reg_write(RegisterARM64::SP_EL1, value)
+                .map_err(other)?;
             // The processor starts at EL1, where this is the stack pointer in use.
             return self.uc.reg_write(RegisterARM64::SP, value).map_err(other);
         }
@@ -324,9 +375,37 @@ fn register(reg: Reg) -> Result<RegisterARM64, HvError> {
     const X: [RegisterARM64; 31] = {
         use RegisterARM64 as R;
         [
-            R::X0, R::X1, R::X2, R::X3, R::X4, R::X5, R::X6, R::X7, R::X8, R::X9, R::X10, R::X11,
-            R::X12, R::X13, R::X14, R::X15, R::X16, R::X17, R::X18, R::X19, R::X20, R::X21, R::X22,
-            R::X23, R::X24, R::X25, R::X26, R::X27, R::X28, R::X29, R::X30,
+            R::X0,
+            R::X1,
+            R::X2,
+            R::X3,
+            R::X4,
+            R::X5,
+            R::X6,
+            R::X7,
+            R::X8,
+            R::X9,
+            R::X10,
+            R::X11,
+            R::X12,
+            R::X13,
+            R::X14,
+            R::X15,
+            R::X16,
+            R::X17,
+            R::X18,
+            R::X19,
+            R::X20,
+            R::X21,
+            R::X22,
+            R::X23,
+            R::X24,
+            R::X25,
+            R::X26,
+            R::X27,
+            R::X28,
+            R::X29,
+            R::X30,
         ]
     };
     match reg {

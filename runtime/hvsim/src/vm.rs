@@ -23,7 +23,9 @@ impl Hypervisor for Simulator {
         if EXISTS.swap(true, Ordering::SeqCst) {
             return Err(HvError::Busy);
         }
-        Ok(Box::new(SimVm { shared: Arc::default() }))
+        Ok(Box::new(SimVm {
+            shared: Arc::default(),
+        }))
     }
 }
 
@@ -66,15 +68,20 @@ struct SimVm {
     shared: Arc<Shared>,
 }
 
+/// As the framework checks it, except that the host's own pages may be smaller.
 fn is_aligned(host: usize, ipa: u64, len: u64) -> bool {
-    let unit = usize::try_from(GRANULE).unwrap_or(usize::MAX);
-    // The host's pages may be smaller; only what Apple checks is checked.
-    let _ = unit;
-    host % 4096 == 0 && ipa % GRANULE == 0 && len % GRANULE == 0 && len > 0
+    let is_whole = ipa.is_multiple_of(GRANULE) && len.is_multiple_of(GRANULE);
+    host.is_multiple_of(4096) && is_whole && len > 0
 }
 
 impl Vm for SimVm {
-    unsafe fn map(&self, host: *mut u8, ipa: Ipa, len: usize, perms: HvPerms) -> Result<(), HvError> {
+    unsafe fn map(
+        &self,
+        host: *mut u8,
+        ipa: Ipa,
+        len: usize,
+        perms: HvPerms,
+    ) -> Result<(), HvError> {
         let len = u64::try_from(len).map_err(|_| HvError::BadArgument)?;
         let host = host.expose_provenance();
         let end = ipa.0.checked_add(len).ok_or(HvError::BadArgument)?;
@@ -82,10 +89,18 @@ impl Vm for SimVm {
             return Err(HvError::BadArgument);
         }
         let mut mappings = self.shared.mappings();
-        if mappings.iter().any(|have| ipa.0 < have.ipa + have.len && have.ipa < end) {
+        if mappings
+            .iter()
+            .any(|have| ipa.0 < have.ipa + have.len && have.ipa < end)
+        {
             return Err(HvError::BadArgument);
         }
-        mappings.push(Mapping { host, ipa: ipa.0, len, perms });
+        mappings.push(Mapping {
+            host,
+            ipa: ipa.0,
+            len,
+            perms,
+        });
         self.shared.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -93,7 +108,9 @@ impl Vm for SimVm {
     fn unmap(&self, ipa: Ipa, len: usize) -> Result<(), HvError> {
         let len = u64::try_from(len).map_err(|_| HvError::BadArgument)?;
         let mut mappings = self.shared.mappings();
-        let at = mappings.iter().position(|have| have.ipa == ipa.0 && have.len == len);
+        let at = mappings
+            .iter()
+            .position(|have| have.ipa == ipa.0 && have.len == len);
         mappings.remove(at.ok_or(HvError::BadArgument)?);
         self.shared.generation.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -106,7 +123,9 @@ impl Vm for SimVm {
     fn hwcap(&self) -> [u64; 2] {
         // FP ASIMD AES PMULL SHA1 SHA2 CRC32 ATOMICS FPHP ASIMDHP ASIMDRDM JSCVT FCMA
         // LRCPC DCPOP SHA3 ASIMDDP SHA512: what Unicorn's MAX model really has.
-        let bits = [0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21];
+        let bits = [
+            0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21,
+        ];
         [bits.iter().fold(0, |sum, bit| sum | 1 << bit), 0]
     }
 }

@@ -27,8 +27,18 @@ use crate::{AddressSpace, GuestAddr, ThreadState};
 const SCTLR: u64 = 0x34d0_d985 | 1 << 16 | 1 << 18 | 1 << 4;
 /// `TCR_EL1`: 48 bits both ways, 4 KiB, write-back, inner shareable, 40-bit physical
 /// addresses, 16-bit ASIDs, top byte of EL0 addresses ignored.
-const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 16 << 16 | 1 << 24 | 1 << 26 | 3 << 28
-    | 2 << 30 | 2 << 32 | 1 << 36 | 1 << 37;
+const TCR: u64 = 16
+    | 1 << 8
+    | 1 << 10
+    | 3 << 12
+    | 16 << 16
+    | 1 << 24
+    | 1 << 26
+    | 3 << 28
+    | 2 << 30
+    | 2 << 32
+    | 1 << 36
+    | 1 << 37;
 /// `MAIR_EL1`: attribute 0 device, 1 normal write-back.
 const MAIR: u64 = 0xff00;
 /// Offset of the shim's entry.
@@ -153,8 +163,14 @@ impl Cpu {
         vcpu.set_reg(Reg::Cpsr, 0x3c5)?;
         vcpu.set_reg(Reg::Pc, SHIM_BASE + RESUME)?;
         let flag = Arc::new(AtomicBool::new(false));
-        let kick = KickHandle { flag: Arc::clone(&flag), hv: vcpu.kick_handle() };
-        let slot = Arc::new(Slot { running: AtomicU64::new(0), kick });
+        let kick = KickHandle {
+            flag: Arc::clone(&flag),
+            hv: vcpu.kick_handle(),
+        };
+        let slot = Arc::new(Slot {
+            running: AtomicU64::new(0),
+            kick,
+        });
         shared.registry.add(Arc::clone(&slot));
         Ok(Self {
             vcpu,
@@ -245,12 +261,17 @@ impl Cpu {
                 }
                 self.put(CPU_TLBI_COUNT, u64::try_from(pages.len()).unwrap_or(0));
                 let counters = &self.shared.counters;
-                counters.tlb_pages.fetch_add(pages.len() as u64, Ordering::Relaxed);
+                counters
+                    .tlb_pages
+                    .fetch_add(pages.len() as u64, Ordering::Relaxed);
                 1 << CMD_TLBI_LIST
             }
             Stale::All => {
                 self.put(CPU_TLBI_ASID, tag);
-                self.shared.counters.tlb_spaces.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .counters
+                    .tlb_spaces
+                    .fetch_add(1, Ordering::Relaxed);
                 1 << CMD_TLBI_ASID
             }
         }
@@ -259,7 +280,9 @@ impl Cpu {
     fn set_irq(&mut self, on: bool) {
         if self.irq_is_pending != on {
             self.irq_is_pending = on;
-            self.vcpu.set_pending_irq(on).expect("set the interrupt line");
+            self.vcpu
+                .set_pending_irq(on)
+                .expect("set the interrupt line");
         }
     }
 
@@ -290,11 +313,18 @@ impl Cpu {
     fn leave(&mut self, thread: &ThreadState, reason: u64, lost: Option<(GuestAddr, u64)>) -> Trap {
         let counters = &self.shared.counters;
         let fast = self.page.long(CPU_FAST_CALLS).load(Ordering::Relaxed);
-        counters.fast_calls.fetch_add(fast.wrapping_sub(self.fast_calls), Ordering::Relaxed);
+        counters
+            .fast_calls
+            .fetch_add(fast.wrapping_sub(self.fast_calls), Ordering::Relaxed);
         self.fast_calls = fast;
         if let Some((addr, esr)) = lost {
             let access = access_of(esr);
-            return Trap::MemFault { addr, access, kind: FaultKind::Bus, esr };
+            return Trap::MemFault {
+                addr,
+                access,
+                kind: FaultKind::Bus,
+                esr,
+            };
         }
         match usize::try_from(reason) {
             Ok(HVC_SYNC) => {
@@ -342,7 +372,12 @@ fn decode(esr: u64, far: u64) -> Trap {
                 code if code & 0b11_1100 <= 0b1000 => FaultKind::Translation,
                 _ => FaultKind::Bus,
             };
-            Trap::MemFault { addr: GuestAddr(far), access: access_of(esr), kind, esr }
+            Trap::MemFault {
+                addr: GuestAddr(far),
+                access: access_of(esr),
+                kind,
+                esr,
+            }
         }
         0x22 => Trap::PcAlignment,
         0x26 => Trap::SpAlignment,

@@ -10,6 +10,9 @@ mod addr;
 mod cpu;
 pub mod host;
 pub mod hv;
+#[cfg(all(target_os = "macos", target_arch = "aarch64"))]
+pub mod hvf;
+pub mod hwcap;
 #[expect(dead_code, reason = "the build script alone reads the list of rows")]
 mod layout;
 mod machine;

@@ -83,7 +83,11 @@ impl Asids {
     }
 
     pub(crate) fn give_back(&self, asid: u16) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.push(asid);
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .push(asid);
     }
 }
 
@@ -136,7 +140,9 @@ impl Machine {
         let vdso = VdsoImage::new(&shared.slab)?;
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
-            asids: Arc::new(Asids { state: Mutex::new((0, Vec::new())) }),
+            asids: Arc::new(Asids {
+                state: Mutex::new((0, Vec::new())),
+            }),
             vdso,
         }))
     }
@@ -223,7 +229,9 @@ fn el1_tables(slab: &Arc<Slab>) -> Result<Vec<Frame>, OutOfMemory> {
     code.write(0, SHIM);
     let link = |table: &Frame, at: u64, to: &Frame| {
         let offset = usize::try_from(at * 8).unwrap_or(0);
-        table.long(offset).store(to.ipa().0 | VALID | TABLE, Ordering::SeqCst);
+        table
+            .long(offset)
+            .store(to.ipa().0 | VALID | TABLE, Ordering::SeqCst);
     };
     let top = |va: u64| va >> 39 & 511;
     link(&root, top(LINEAR_BASE), &linear);
@@ -234,7 +242,9 @@ fn el1_tables(slab: &Arc<Slab>) -> Result<Vec<Frame>, OutOfMemory> {
     let end = SLAB_BASE + u64::try_from(slab.len()).unwrap_or(0);
     for gib in SLAB_BASE >> 30..end.div_ceil(1 << 30) {
         let offset = usize::try_from(gib * 8).unwrap_or(0);
-        linear.long(offset).store(el1_block(Ipa(gib << 30)), Ordering::SeqCst);
+        linear
+            .long(offset)
+            .store(el1_block(Ipa(gib << 30)), Ordering::SeqCst);
     }
     Ok(vec![root, linear, shim1, shim2, shim3, code])
 }

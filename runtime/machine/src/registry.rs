@@ -35,7 +35,10 @@ impl Registry {
     }
 
     pub(crate) fn add(&self, slot: Arc<Slot>) {
-        self.slots.write().unwrap_or_else(PoisonError::into_inner).push(slot);
+        self.slots
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(slot);
     }
 
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {

@@ -57,7 +57,8 @@ impl Slab {
                 rustix::mm::MapFlags::PRIVATE,
             )
         }?;
-        let base = NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("null mapping"))?;
+        let base =
+            NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("null mapping"))?;
         let refs = (0..frames).map(|_| AtomicU32::new(0)).collect();
         Ok(Arc::new(Self {
             base,
@@ -109,7 +110,10 @@ impl Slab {
         drop(list);
         self.in_use.fetch_add(1, Ordering::Relaxed);
         self.refs[slot(index)].store(1, Ordering::Relaxed);
-        let frame = Frame { slab: Arc::clone(self), index };
+        let frame = Frame {
+            slab: Arc::clone(self),
+            index,
+        };
         if !is_fresh {
             // SAFETY: the frame is ours alone and 4096 bytes long.
             unsafe { std::ptr::write_bytes(frame.pointer(), 0, PAGE_SIZE) };
@@ -123,25 +127,39 @@ impl Slab {
         }
         fence(Ordering::Acquire);
         self.in_use.fetch_sub(1, Ordering::Relaxed);
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).free.push(index);
+        self.free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .free
+            .push(index);
     }
 
     /// Takes over a reference that a page table held.
     pub(crate) fn adopt(self: &Arc<Self>, ipa: Ipa) -> Frame {
-        Frame { slab: Arc::clone(self), index: index_of(ipa) }
+        Frame {
+            slab: Arc::clone(self),
+            index: index_of(ipa),
+        }
     }
 
     /// Another reference to the frame at `ipa`, which somebody holds.
     pub(crate) fn share(self: &Arc<Self>, ipa: Ipa) -> Frame {
         let index = index_of(ipa);
         self.refs[slot(index)].fetch_add(1, Ordering::Relaxed);
-        Frame { slab: Arc::clone(self), index }
+        Frame {
+            slab: Arc::clone(self),
+            index,
+        }
     }
 
     /// Host pointer to a physical address of the slab.
     pub(crate) fn pointer(&self, ipa: Ipa) -> *mut u8 {
         let offset = usize::try_from(ipa.0 - SLAB_BASE).unwrap_or(usize::MAX);
-        assert!(offset < self.len(), "physical address {:#x} is not memory", ipa.0);
+        assert!(
+            offset < self.len(),
+            "physical address {:#x} is not memory",
+            ipa.0
+        );
         // SAFETY: the offset is within the mapping.
         unsafe { self.base().add(offset) }
     }
@@ -229,7 +247,10 @@ impl Frame {
     /// # Panics
     /// When the range is not within the frame.
     pub fn read(&self, offset: usize, buf: &mut [u8]) {
-        assert!(offset <= PAGE_SIZE && buf.len() <= PAGE_SIZE - offset, "read within the frame");
+        assert!(
+            offset <= PAGE_SIZE && buf.len() <= PAGE_SIZE - offset,
+            "read within the frame"
+        );
         // SAFETY: the offset is within the frame.
         let from = unsafe { self.pointer().add(offset) };
         // SAFETY: the range is within the frame, and `buf` is not guest memory.
@@ -241,7 +262,10 @@ impl Frame {
     /// # Panics
     /// When the range is not within the frame.
     pub fn write(&self, offset: usize, data: &[u8]) {
-        assert!(offset <= PAGE_SIZE && data.len() <= PAGE_SIZE - offset, "write within the frame");
+        assert!(
+            offset <= PAGE_SIZE && data.len() <= PAGE_SIZE - offset,
+            "write within the frame"
+        );
         // SAFETY: the offset is within the frame.
         let to = unsafe { self.pointer().add(offset) };
         // SAFETY: the range is within the frame, and `data` is not guest memory.
@@ -256,7 +280,10 @@ impl Frame {
     }
 
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset % 4 == 0 && offset < PAGE_SIZE, "an aligned word within the frame");
+        assert!(
+            offset.is_multiple_of(4) && offset < PAGE_SIZE,
+            "an aligned word within the frame"
+        );
         // SAFETY: the offset is within the frame.
         let at = unsafe { self.pointer().add(offset) };
         // SAFETY: aligned, alive as long as the frame; guest memory is only accessed as
@@ -265,7 +292,10 @@ impl Frame {
     }
 
     pub(crate) fn long(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset % 8 == 0 && offset < PAGE_SIZE, "an aligned word within the frame");
+        assert!(
+            offset.is_multiple_of(8) && offset < PAGE_SIZE,
+            "an aligned word within the frame"
+        );
         // SAFETY: the offset is within the frame.
         let at = unsafe { self.pointer().add(offset) };
         // SAFETY: as in `word`.
@@ -283,7 +313,8 @@ impl Frame {
     /// # Errors
     /// What the word is instead.
     pub fn compare_exchange_u32(&self, offset: usize, current: u32, new: u32) -> Result<u32, u32> {
-        self.word(offset).compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst)
+        self.word(offset)
+            .compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst)
     }
 }
 

@@ -95,7 +95,10 @@ impl AddressSpace {
         let asid = asids.take().ok_or(OutOfMemory)?;
         let number = registry.next_number();
         let ttbr = tables.root().0 | u64::from(asid) << 48;
-        let log = Log { recent: VecDeque::new(), forgotten: number };
+        let log = Log {
+            recent: VecDeque::new(),
+            forgotten: number,
+        };
         Ok(Self {
             slab: Arc::clone(slab),
             registry: Arc::clone(registry),
@@ -139,8 +142,13 @@ impl AddressSpace {
         if seen < state.log.forgotten {
             return (now, Stale::All);
         }
-        let pages: Vec<u64> =
-            state.log.recent.iter().filter(|(n, _)| *n > seen).map(|(_, page)| *page).collect();
+        let pages: Vec<u64> = state
+            .log
+            .recent
+            .iter()
+            .filter(|(n, _)| *n > seen)
+            .map(|(_, page)| *page)
+            .collect();
         (now, Stale::Pages(pages))
     }
 
@@ -199,11 +207,13 @@ impl AddressSpace {
         let mut state = self.lock();
         let mut gone: Vec<Frame> = Vec::new();
         let mut pages = Vec::new();
-        state.tables.each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
-            let old = entry.swap(0, Ordering::SeqCst);
-            gone.push(self.slab.adopt(table::address_of(old)));
-            pages.push(page);
-        });
+        state
+            .tables
+            .each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
+                let old = entry.swap(0, Ordering::SeqCst);
+                gone.push(self.slab.adopt(table::address_of(old)));
+                pages.push(page);
+            });
         if gone.is_empty() {
             return;
         }
@@ -216,14 +226,16 @@ impl AddressSpace {
     pub fn protect(&self, va: GuestAddr, len: u64, prot: Prot) {
         let mut state = self.lock();
         let mut pages = Vec::new();
-        state.tables.each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
-            let old = entry.load(Ordering::SeqCst);
-            let new = table::leaf(table::address_of(old), prot);
-            if new != old {
-                entry.store(new, Ordering::SeqCst);
-                pages.push(page);
-            }
-        });
+        state
+            .tables
+            .each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
+                let old = entry.load(Ordering::SeqCst);
+                let new = table::leaf(table::address_of(old), prot);
+                if new != old {
+                    entry.store(new, Ordering::SeqCst);
+                    pages.push(page);
+                }
+            });
         if pages.is_empty() {
             return;
         }
@@ -267,26 +279,28 @@ impl AddressSpace {
         let mut theirs = child.lock();
         let mut outcome = Ok(());
         let mut pages = Vec::new();
-        state.tables.each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
-            if outcome.is_err() {
-                return;
-            }
-            let mut bits = entry.load(Ordering::SeqCst);
-            let prot = table::prot_of(bits);
-            if share == Share::Cow && prot.contains(Prot::WRITE) {
-                bits = table::leaf(table::address_of(bits), prot - Prot::WRITE);
-                entry.store(bits, Ordering::SeqCst);
-                pages.push(page);
-            }
-            match theirs.tables.make(page) {
-                Ok(slot) => {
-                    let frame = self.slab.share(table::address_of(bits));
-                    let _ = frame.into_ipa();
-                    slot.store(bits, Ordering::SeqCst);
+        state
+            .tables
+            .each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
+                if outcome.is_err() {
+                    return;
                 }
-                Err(error) => outcome = Err(error),
-            }
-        });
+                let mut bits = entry.load(Ordering::SeqCst);
+                let prot = table::prot_of(bits);
+                if share == Share::Cow && prot.contains(Prot::WRITE) {
+                    bits = table::leaf(table::address_of(bits), prot - Prot::WRITE);
+                    entry.store(bits, Ordering::SeqCst);
+                    pages.push(page);
+                }
+                match theirs.tables.make(page) {
+                    Ok(slot) => {
+                        let frame = self.slab.share(table::address_of(bits));
+                        let _ = frame.into_ipa();
+                        slot.store(bits, Ordering::SeqCst);
+                    }
+                    Err(error) => outcome = Err(error),
+                }
+            });
         drop(theirs);
         if !pages.is_empty() {
             self.note_changes(&mut state, &pages);
@@ -329,7 +343,11 @@ impl AddressSpace {
         while done < len {
             let at = va.0 + u64::try_from(done).unwrap_or(0);
             let Some(frame) = self.reach(&state, at, access) else {
-                return Err(MemFault { addr: GuestAddr(at), access, done });
+                return Err(MemFault {
+                    addr: GuestAddr(at),
+                    access,
+                    done,
+                });
             };
             let offset = usize::try_from(at % 4096).unwrap_or(0);
             let part = (PAGE_SIZE - offset).min(len - done);
@@ -367,7 +385,11 @@ impl AddressSpace {
     ) -> Result<R, MemFault> {
         let state = self.lock();
         let offset = usize::try_from(va.0 % 4096).unwrap_or(0);
-        let fault = MemFault { addr: va, access, done: 0 };
+        let fault = MemFault {
+            addr: va,
+            access,
+            done: 0,
+        };
         if offset % 4 != 0 {
             return Err(fault);
         }

@@ -26,7 +26,8 @@ const SPAN: [u64; 4] = [1 << 27, 1 << 18, 1 << 9, 1];
 
 /// A leaf entry for EL0.
 pub(crate) fn leaf(ipa: Ipa, prot: Prot) -> u64 {
-    let mut bits = ipa.0 | VALID | TABLE | ATTR_NORMAL | INNER_SHAREABLE | ACCESSED | NOT_GLOBAL | PXN;
+    let mut bits =
+        ipa.0 | VALID | TABLE | ATTR_NORMAL | INNER_SHAREABLE | ACCESSED | NOT_GLOBAL | PXN;
     if prot.intersects(Prot::READ | Prot::WRITE) {
         bits |= AP_EL0;
     }
@@ -43,7 +44,10 @@ pub(crate) fn leaf(ipa: Ipa, prot: Prot) -> u64 {
 pub(crate) fn prot_of(entry: u64) -> Prot {
     let mut prot = Prot::empty();
     prot.set(Prot::READ, entry & AP_EL0 != 0);
-    prot.set(Prot::WRITE, entry & AP_EL0 != 0 && entry & AP_READ_ONLY == 0);
+    prot.set(
+        Prot::WRITE,
+        entry & AP_EL0 != 0 && entry & AP_READ_ONLY == 0,
+    );
     prot.set(Prot::EXEC, entry & UXN == 0);
     prot
 }
@@ -76,7 +80,11 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn new(slab: &Arc<Slab>) -> Result<Self, OutOfMemory> {
-        Ok(Self { slab: Arc::clone(slab), root: slab.alloc()?, inner: Vec::new() })
+        Ok(Self {
+            slab: Arc::clone(slab),
+            root: slab.alloc()?,
+            inner: Vec::new(),
+        })
     }
 
     pub(crate) fn root(&self) -> Ipa {
@@ -94,7 +102,9 @@ impl Tables {
     pub(crate) fn find(&self, page: u64) -> Option<&AtomicU64> {
         let mut table = self.root();
         for level in 0..3 {
-            let entry = self.entry(table, index(page, level)).load(Ordering::Relaxed);
+            let entry = self
+                .entry(table, index(page, level))
+                .load(Ordering::Relaxed);
             if entry & VALID == 0 {
                 return None;
             }
@@ -112,7 +122,8 @@ impl Tables {
             table = if entry & VALID == 0 {
                 let fresh = self.slab.alloc()?;
                 let ipa = fresh.ipa();
-                self.entry(table, at).store(ipa.0 | VALID | TABLE, Ordering::Release);
+                self.entry(table, at)
+                    .store(ipa.0 | VALID | TABLE, Ordering::Release);
                 self.inner.push(fresh);
                 ipa
             } else {
@@ -128,10 +139,12 @@ impl Tables {
         let mut page = pages.start;
         'next: while page < pages.end {
             let mut table = self.root();
-            for level in 0..3 {
-                let entry = self.entry(table, index(page, level)).load(Ordering::Relaxed);
+            for (level, span) in SPAN.iter().enumerate().take(3) {
+                let entry = self
+                    .entry(table, index(page, level))
+                    .load(Ordering::Relaxed);
                 if entry & VALID == 0 {
-                    page = (page / SPAN[level] + 1) * SPAN[level];
+                    page = (page / span + 1) * span;
                     continue 'next;
                 }
                 table = address_of(entry);

@@ -76,7 +76,11 @@ pub struct ThreadState {
 impl ThreadState {
     pub(crate) fn new(slab: &Arc<Slab>) -> Result<Self, OutOfMemory> {
         let page = Arc::new(slab.alloc()?);
-        Ok(Self { page, id: NEXT_ID.fetch_add(1, Ordering::Relaxed), fp_on: 0 })
+        Ok(Self {
+            page,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            fp_on: 0,
+        })
     }
 
     pub(crate) fn page(&self) -> &Frame {
@@ -187,9 +191,13 @@ impl ThreadState {
 
     /// Sets what fast system calls answer.
     pub fn set_ids(&mut self, ids: Ids) {
-        let words = [ids.pid, ids.ppid, ids.uid, ids.euid, ids.gid, ids.egid, ids.tid];
+        let words = [
+            ids.pid, ids.ppid, ids.uid, ids.euid, ids.gid, ids.egid, ids.tid,
+        ];
         for (n, word) in words.iter().enumerate() {
-            self.page.word(THREAD_IDS + n * 4).store(*word, Ordering::Relaxed);
+            self.page
+                .word(THREAD_IDS + n * 4)
+                .store(*word, Ordering::Relaxed);
         }
     }
 

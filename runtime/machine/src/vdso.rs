@@ -23,7 +23,9 @@ impl VdsoImage {
     pub(crate) fn new(slab: &Arc<Slab>) -> Result<Self, OutOfMemory> {
         let frame = slab.alloc()?;
         frame.write(0, CODE);
-        Ok(Self { pages: vec![(Page::Anon(frame), Prot::READ | Prot::EXEC)] })
+        Ok(Self {
+            pages: vec![(Page::Anon(frame), Prot::READ | Prot::EXEC)],
+        })
     }
 
     /// The pages, in order.

@@ -26,7 +26,9 @@ pub struct SystemHost;
 fn nanos(id: ClockId) -> u64 {
     let time = clock_gettime(id);
     let part = |n: i64| u64::try_from(n).unwrap_or(0);
-    part(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(part(time.tv_nsec))
+    part(time.tv_sec)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(part(time.tv_nsec))
 }
 
 impl HostClock for SystemHost {
@@ -45,9 +47,9 @@ impl HostClock for SystemHost {
 
 impl HostRandom for SystemHost {
     fn fill(&self, buf: &mut [u8]) {
-        // SAFETY: the pointer and the length are those of `buf`; both hosts have
-        // `getentropy`, for up to 256 bytes a call.
         for part in buf.chunks_mut(256) {
+            // SAFETY: the pointer and the length are those of `part`; both hosts have
+            // `getentropy`, for up to 256 bytes a call.
             let outcome = unsafe { libc::getentropy(part.as_mut_ptr().cast(), part.len()) };
             assert_eq!(outcome, 0, "the host gives no random bytes");
         }
