@@ -4,6 +4,7 @@
 //! [`boot`] mounts the files, makes process 1 and starts its program; [`Booted::run`]
 //! runs the processors until it has ended.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use elfuse_machine::Machine;
@@ -307,11 +308,30 @@ impl Booted {
     ) -> std::io::Result<std::thread::JoinHandle<Result<(), elfuse_machine::MachineError>>> {
         let kernel = Arc::clone(&self.kernel);
         std::thread::Builder::new().name(format!("cpu{n}")).spawn(move || {
+            let bail = Bail { kernel: Arc::clone(&kernel), is_done: Cell::new(false) };
             let done = kernel.scheduler().work(kernel.machine());
-            if done.is_err() {
-                kernel.give_up();
-            }
+            bail.set_done(done.is_ok());
             done
         })
+    }
+}
+
+/// A worker that fails or panics ends the run: nobody would wake what it ran.
+struct Bail {
+    kernel: Arc<Kernel>,
+    is_done: Cell<bool>,
+}
+
+impl Bail {
+    fn set_done(&self, is_done: bool) {
+        self.is_done.set(is_done);
+    }
+}
+
+impl Drop for Bail {
+    fn drop(&mut self) {
+        if !self.is_done.get() {
+            self.kernel.give_up();
+        }
     }
 }

@@ -187,6 +187,7 @@ pub(super) fn setpriority(task: &Arc<Task>, which: i32, who: i32, nice: i32) -> 
         return Err(Errno::EINVAL.into());
     }
     let nice = nice.clamp(-20, 19);
+    let may_raise = task.creds().has_cap(CAP_SYS_NICE);
     for other in affected(task, which, who)? {
         if !may_change(task, &other) {
             return Err(Errno::EPERM.into());
@@ -195,7 +196,7 @@ pub(super) fn setpriority(task: &Arc<Task>, which: i32, who: i32, nice: i32) -> 
         let lowest = 20 - i64::try_from(limit).unwrap_or(40).min(40);
         let mut scheduling = other.scheduling.lock();
         let is_raise = nice < scheduling.nice && i64::from(nice) < lowest;
-        if is_raise && !task.creds().has_cap(CAP_SYS_NICE) {
+        if is_raise && !may_raise {
             return Err(Errno::EACCES.into());
         }
         scheduling.nice = nice;

@@ -69,15 +69,17 @@ impl Task {
         } else {
             self.child_process(tid, flags)
         };
+        let name = *self.name.lock();
+        let scheduling = self.child_scheduling();
         let parts = NewTask {
             tid,
             process,
             kernel: Arc::clone(&self.kernel),
             resources,
             creds: self.creds(),
-            name: *self.name.lock(),
+            name,
             thread,
-            scheduling: self.child_scheduling(),
+            scheduling,
         };
         let child = parts.build();
         self.prepare_child(&child, request);
@@ -188,7 +190,8 @@ impl Task {
             child.clear_child_tid.store(request.child_tid, Ordering::Relaxed);
         }
         if !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK) {
-            *child.rseq.lock() = *self.rseq.lock();
+            let rseq = *self.rseq.lock();
+            *child.rseq.lock() = rseq;
         }
         if flags.contains(CloneFlags::VFORK) {
             *child.vfork_done.lock() = Some(Arc::new(VforkDone::default()));
