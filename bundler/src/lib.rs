@@ -23,3 +23,6 @@ pub mod source;
 pub mod squash;
 pub mod store;
 pub mod transform;
+
+#[cfg(test)]
+mod testing;
