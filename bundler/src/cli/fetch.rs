@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Options of every command that loads an image.
 
+use std::path::PathBuf;
+
 use crate::image::{Image, Platform};
 use crate::progress::Progress;
+use crate::registry::{Mirror, RegistryOptions, Retry};
 use crate::source::{self, FetchContext, PullPolicy};
 use crate::store::Store;
 
@@ -18,6 +21,42 @@ pub(super) struct FetchArgs {
     /// Use only what is on this machine; the same as --pull=never
     #[arg(long, conflicts_with = "pull")]
     pub(super) offline: bool,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Registries")]
+pub(super) struct RegistryArgs {
+    /// Credentials, instead of those of podman login and docker login
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Use plain HTTP; for registries on this machine only
+    #[arg(long)]
+    insecure: bool,
+    /// Ask this host first, for the default registry or the one named; may be repeated
+    #[arg(long, value_name = "[REGISTRY=]HOST")]
+    mirror: Vec<Mirror>,
+    /// Use only images that this policy accepts (containers-policy.json)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+impl RegistryArgs {
+    pub(super) fn options(&self) -> RegistryOptions {
+        RegistryOptions {
+            auth_file: self.authfile.clone(),
+            ca_file: self.ca_file.clone(),
+            insecure: self.insecure,
+            mirrors: self.mirror.clone(),
+            policy: self.policy.clone(),
+            retry: Retry::default(),
+        }
+    }
 }
 
 impl FetchArgs {
@@ -36,6 +75,7 @@ impl FetchArgs {
             } else {
                 self.pull
             },
+            registry: &self.registry.options(),
             threads: threads(),
             progress,
         };

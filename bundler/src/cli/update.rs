@@ -11,7 +11,7 @@ use anyhow::bail;
 use elfuse_payload::provenance::Provenance;
 
 use super::build::ChangeArgs;
-use super::fetch::{FetchArgs, threads};
+use super::fetch::{FetchArgs, RegistryArgs, threads};
 use super::stub::StubArgs;
 use super::{Global, Outcome, output};
 use crate::bundle::{self, Bundle, Overrides, Request};
@@ -35,6 +35,8 @@ pub(super) struct UpdateArgs {
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
+    registry: RegistryArgs,
+    #[command(flatten)]
     stub: StubArgs,
 }
 
@@ -56,6 +58,7 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
             PullPolicy::Always
         },
         offline: args.offline,
+        registry: args.registry.clone(),
     };
     let names = references(provenance, args)?;
     let images = names

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::image::ImageError;
+use crate::reference::InvalidReference;
+use crate::registry::RegistryError;
 use crate::store::StoreError;
 
 /// Why an image could not be loaded.
@@ -13,9 +15,9 @@ use crate::store::StoreError;
 pub enum SourceError {
     /// The text has none of the forms.
     #[error(
-        "read {0:?}: not an image\nhint: name a registry image, oci:DIR, oci-archive:FILE, docker-archive:FILE, rootfs:DIR or tar:FILE"
+        "{0}\nhint: name a registry image, oci:DIR, oci-archive:FILE, docker-archive:FILE, rootfs:DIR or tar:FILE"
     )]
-    Unknown(String),
+    Unknown(#[from] InvalidReference),
     /// The host refused an operation.
     #[error("{action} {}: {source}", .path.display())]
     Io {
@@ -29,6 +31,9 @@ pub enum SourceError {
     /// A document or a layer is wrong.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// The registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,14 +7,17 @@
 
 mod error;
 mod layout;
+mod registry;
 
 use std::path::PathBuf;
 
 pub use error::SourceError;
 pub use layout::Layout;
+pub use registry::Registry;
 
 use crate::image::{Image, Platform};
 use crate::progress::Progress;
+use crate::registry::RegistryOptions;
 use crate::store::Store;
 
 /// When to ask the registry what a tag points at.
@@ -37,7 +40,9 @@ pub struct FetchContext<'a> {
     pub platform: &'a Platform,
     /// When to ask the registry.
     pub pull: PullPolicy,
-    /// How many transfers and checks may run at once.
+    /// How registries are reached.
+    pub registry: &'a RegistryOptions,
+    /// How many checks may run at once.
     pub threads: usize,
     /// Hears of transfers.
     pub progress: &'a dyn Progress,
@@ -55,14 +60,14 @@ pub trait Source {
 /// Reads what the user typed.
 ///
 /// # Errors
-/// [`SourceError::Unknown`] if it is none of the forms.
+/// It is none of the forms.
 pub fn parse(text: &str) -> Result<Box<dyn Source>, SourceError> {
     match text.split_once(':') {
         Some(("oci", rest)) => {
             let (path, name) = split_name(rest);
             Ok(Box::new(Layout::new(text, path, name)))
         }
-        _ => Err(SourceError::Unknown(text.to_owned())),
+        _ => Ok(Box::new(Registry::new(text.parse()?))),
     }
 }
 

@@ -80,6 +80,15 @@ impl Ingest<'_> {
         self.received.length()
     }
 
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// The host refused, or the blob has fewer.
+    pub fn keep(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let kept = self.write_all(bytes);
+        kept.map_err(|source| StoreError::io("write", &self.path, source))
+    }
+
     /// Throws away what was received, for a source that cannot continue.
     ///
     /// # Errors
