@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Guest programs, image builder and end-to-end tests.
+//! Guest programs, image builder and end-to-end tests. Images are made by
+//! other people's tools ([`debian`], [`image`], [`tarball`], [`layout`]), served
+//! by a real registry ([`registry`]) behind a front that can misbehave
+//! ([`front`]), and what comes out is judged by other programs again.
 
+pub mod bundler;
+pub mod debian;
+pub mod front;
+pub mod image;
 pub mod layout;
+pub mod registry;
 pub mod tarball;
 pub mod tree;
+pub mod workspace;

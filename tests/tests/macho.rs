@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What other people's programs make of a bundle as a Mach-O file, and what
+//! our own `verify` makes of a damaged one.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use elfuse_tests::bundler::{Bundle, User};
+use elfuse_tests::image;
+use elfuse_tests::workspace::{is_long_run, made_once, root, run, text_of, try_run};
+
+/// A Python with LIEF and macholib.
+fn python() -> Result<PathBuf> {
+    let venv = made_once("venv", |dir| {
+        // A virtual environment cannot be moved, so only packages are kept here.
+        let mut pip = Command::new("python3");
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        run(pip.arg("--target").arg(dir).args(["lief", "macholib"]))?;
+        Ok(())
+    })?;
+    Ok(venv)
+}
+
+fn box_bundle(user: &User) -> Result<Bundle> {
+    user.bundle(&image::busybox()?, "box")
+}
+
+#[test]
+fn an_independent_rehash_finds_every_page_and_digest_right() -> Result<()> {
+    let user = User::new()?;
+    let judged = box_bundle(&user)?.judged()?;
+    ensure!(judged["signature"]["pages"].as_u64() > Some(10), "{judged}");
+    Ok(())
+}
+
+#[test]
+fn the_independent_judge_finds_damage() -> Result<()> {
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    let whole = std::fs::read(&bundle.path)?;
+    for at in [8, 5000, whole.len() / 2, whole.len() - 100] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x40;
+        std::fs::write(&bundle.path, &damaged)?;
+        ensure!(bundle.judged().is_err(), "the judge does not see byte {at}");
+    }
+    Ok(())
+}
+
+#[test]
+fn lief_and_macholib_accept_a_bundle() -> Result<()> {
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    let mut judge = Command::new("python3");
+    judge
+        .env("PYTHONPATH", python()?)
+        .arg(root().join("tests/tools/judge_others.py"));
+    run(judge.arg(&bundle.path)).map(drop)
+}
+
+#[test]
+fn llvm_objdump_reads_the_headers_of_a_bundle() -> Result<()> {
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    let mut objdump = Command::new("llvm-objdump");
+    let output = try_run(
+        objdump
+            .args(["--macho", "--private-headers"])
+            .arg(&bundle.path),
+    )?;
+    let text = text_of(&output);
+    ensure!(
+        output.status.success() && output.stderr.is_empty(),
+        "{text}"
+    );
+    for expected in [
+        "LC_CODE_SIGNATURE",
+        "__ELFUSE",
+        "Hypervisor.framework",
+        "minos 13.0",
+    ] {
+        ensure!(text.contains(expected), "no {expected}:\n{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn any_flipped_byte_is_found_and_named() -> Result<()> {
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    user.run(["verify", "box"])?;
+    let whole = std::fs::read(&bundle.path)?;
+    let judged = bundle.judged()?;
+    let layer = usize::try_from(judged["layer"]["offset"].as_u64().context("no offset")?)?;
+    // Every byte of the first and last kilobyte of what is structured, and a
+    // stride through the rest: a prime, so that it meets all positions in a page.
+    let stride = if is_long_run() { 1009 } else { 20_011 };
+    let edges = [0..64, layer - 16..layer + 16, whole.len() - 64..whole.len()];
+    let places = (0..whole.len())
+        .step_by(stride)
+        .chain(edges.into_iter().flatten());
+    for at in places {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&bundle.path, &damaged)?;
+        let output = try_run(&mut user.command(["verify", "box"])?)?;
+        let text = text_of(&output);
+        ensure!(
+            matches!(output.status.code(), Some(1 | 3)),
+            "byte {at}: {}: {text}",
+            output.status
+        );
+        ensure!(
+            text.contains("error: "),
+            "byte {at} is not explained: {text}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cut_bundle_is_refused_by_every_command() -> Result<()> {
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    let whole = std::fs::read(&bundle.path)?;
+    for len in [0, 1, 31, 4096, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&bundle.path, &whole[..len])?;
+        for command in ["verify", "inspect"] {
+            let output = try_run(&mut user.command([command, "./box"])?)?;
+            // A cut in the signature leaves a payload that can be described.
+            if command == "verify" || len < whole.len() / 2 {
+                ensure!(!output.status.success(), "{command} accepts {len} bytes");
+                ensure!(text_of(&output).contains("error: "), "{}", text_of(&output));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_throw_away_certificate_signs_a_bundle_again() -> Result<()> {
+    let Some(rcodesign) = rcodesign() else {
+        println!("skipped: rcodesign is not installed (docs/testing.md)");
+        return Ok(());
+    };
+    let user = User::new()?;
+    let bundle = box_bundle(&user)?;
+    let before = bundle.layer()?;
+    let key = user.path("key.pem");
+    let mut generate = Command::new(&rcodesign);
+    generate.args(["generate-self-signed-certificate", "--person-name", "Test"]);
+    run(generate.arg("--pem-unified-filename").arg(&key))?;
+    let mut sign = Command::new(&rcodesign);
+    run(sign
+        .args(["sign", "--pem-file"])
+        .arg(&key)
+        .arg(&bundle.path))?;
+    let mut verify = Command::new(&rcodesign);
+    run(verify.arg("verify").arg(&bundle.path))?;
+    let text = text_of(&try_run(
+        &mut user.command(["inspect", "--json", "./box"])?,
+    )?);
+    ensure!(text.contains("sha256:"), "{text}");
+    let layer = std::fs::read(&bundle.path)?;
+    let is_there = layer
+        .windows(before.len().min(4096))
+        .any(|part| before.starts_with(part));
+    ensure!(is_there, "the payload has changed");
+    Ok(())
+}
+
+fn rcodesign() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join("rcodesign"))
+        .find(|f| f.is_file());
+    assert!(found.is_some() || std::env::var_os("ELFUSE_TEST_RCODESIGN").is_none());
+    found
+}
