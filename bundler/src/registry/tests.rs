@@ -382,3 +382,90 @@ fn mirror_is_asked_first_and_its_failure_is_survived() {
         assert!(text.parse::<super::Mirror>().is_err(), "{text}");
     }
 }
+
+/// A registry that takes uploads; `fail` breaks the request of that number.
+fn upload_server(fail: usize) -> (Server, Arc<Mutex<Vec<u8>>>) {
+    let stored = Arc::new(Mutex::new(Vec::new()));
+    let (blob, count) = (stored.clone(), AtomicUsize::new(0));
+    let server = Server::start(move |request| {
+        let mut blob = blob.lock().unwrap();
+        let is_broken = request.method != "GET" && count.fetch_add(1, Ordering::Relaxed) == fail;
+        let at = |blob: &[u8]| format!("0-{}", blob.len().saturating_sub(1));
+        let up = |reply: Reply| reply.with("Location", "/v2/a/b/blobs/uploads/1?state=x");
+        match &request.method[..] {
+            "HEAD" => Reply::new(404),
+            "POST" => up(Reply::new(202)),
+            "GET" => up(Reply::new(204)).with("Range", at(&blob)),
+            _ if is_broken => {
+                blob.extend(&request.body[..request.body.len() / 2]);
+                Reply::new(502)
+            }
+            "PATCH" => {
+                let range = format!("{}-{}", blob.len(), blob.len() + request.body.len() - 1);
+                assert_eq!(request.header("content-range"), Some(&range[..]));
+                blob.extend(&request.body);
+                up(Reply::new(202)).with("Range", at(&blob))
+            }
+            _ if request.path.contains("/manifests/") => Reply::new(201),
+            _ => {
+                assert!(
+                    request.path.contains("state=x&digest=sha256%3A"),
+                    "{}",
+                    request.path
+                );
+                blob.extend(&request.body);
+                Reply::new(201)
+            }
+        }
+    });
+    (server, stored)
+}
+
+fn push(server: &Server, bytes: &[u8]) -> Result<bool, RegistryError> {
+    let open = |from: u64| -> std::io::Result<Box<dyn Read + Send>> {
+        let mut rest = std::io::Cursor::new(bytes.to_vec());
+        rest.set_position(from);
+        Ok(Box::new(rest))
+    };
+    let client = client(server, Access::Push, &options());
+    client.push_blob(Digest::of(bytes), bytes.len() as u64, &open, &*no_task())
+}
+
+#[test]
+fn small_blob_goes_up_in_one_request() {
+    let (server, stored) = upload_server(usize::MAX);
+    assert!(push(&server, b"small").unwrap());
+    assert_eq!(*stored.lock().unwrap(), b"small");
+    let methods: Vec<_> = server.requests().iter().map(|r| r.method.clone()).collect();
+    assert_eq!(methods, ["HEAD", "POST", "PUT"]);
+}
+
+#[test]
+fn broken_piece_of_a_large_blob_is_continued() {
+    let bytes = vec![7; (70 << 20) + 1];
+    // HEAD, POST, PATCH, and then the second PATCH.
+    let (server, stored) = upload_server(3);
+    assert!(push(&server, &bytes).unwrap());
+    assert!(*stored.lock().unwrap() == bytes);
+}
+
+#[test]
+fn stored_blob_is_not_sent_again() {
+    let server = Server::start(|_| Reply::new(200).with("Content-Length", 4));
+    assert!(!push(&server, b"blob").unwrap());
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn manifest_goes_up_with_its_media_type() {
+    let (server, _) = upload_server(usize::MAX);
+    let client = client(&server, Access::Push, &options());
+    let digest = client.push_manifest("t", MANIFEST, b"{}").unwrap();
+    assert_eq!(digest, Digest::of(b"{}"));
+    let request = &server.requests()[0];
+    assert_eq!(request.header("content-type"), Some(MANIFEST));
+    assert_eq!(
+        (&request.method[..], &request.path[..]),
+        ("PUT", "/v2/a/b/manifests/t")
+    );
+}
