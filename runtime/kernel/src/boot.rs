@@ -144,8 +144,15 @@ pub fn boot(machine: &Arc<Machine>, config: BootConfig) -> Result<Booted, BootEr
         Stdio::Console(make) => (None, Some(make(Arc::clone(&groups)))),
     };
     let clock = Clock::new(Arc::clone(&config.clock));
-    let world = mount(machine, &config.root, &clock, &config.random, &groups, console.clone())
-        .map_err(BootError::Root)?;
+    let world = mount(
+        machine,
+        &config.root,
+        &clock,
+        &config.random,
+        &groups,
+        console.clone(),
+    )
+    .map_err(BootError::Root)?;
     let options = Options {
         max_tasks: 4096,
         release: "6.12.0".to_owned(),
@@ -157,7 +164,10 @@ pub fn boot(machine: &Arc<Machine>, config: BootConfig) -> Result<Booted, BootEr
         clock,
         random: config.random,
         files: Arc::clone(&world),
-        uts: UtsName { node: config.hostname, domain: b"(none)".to_vec() },
+        uts: UtsName {
+            node: config.hostname,
+            domain: b"(none)".to_vec(),
+        },
         trace: config.trace.then_some(Trace),
         options,
     };
@@ -170,14 +180,26 @@ pub fn boot(machine: &Arc<Machine>, config: BootConfig) -> Result<Booted, BootEr
     for open in standard_files(&world, files) {
         table.install(open, false, 0, 3).map_err(BootError::Root)?;
     }
-    let first = FirstTask { creds, fs, files: table, limits: Limits::default() };
+    let first = FirstTask {
+        creds,
+        fs,
+        files: table,
+        limits: Limits::default(),
+    };
     let task = Task::first(&kernel, first).map_err(BootError::Root)?;
     if let Some(console) = &console {
         console.tty().adopt(&*task);
     }
-    let args = Args { argv: config.argv, envp: config.env };
+    let args = Args {
+        argv: config.argv,
+        envp: config.env,
+    };
     start(&task, args)?;
-    Ok(Booted { kernel, console, cpus: config.cpus.max(1) })
+    Ok(Booted {
+        kernel,
+        console,
+        cpus: config.cpus.max(1),
+    })
 }
 
 fn mount(
@@ -198,7 +220,10 @@ fn mount(
         }
     });
     let memory = u64::try_from(machine.frames_total()).unwrap_or(0) * crate::mm::PAGE;
-    let limits = TmpLimits { bytes: memory / 2, inodes: 1 << 20 };
+    let limits = TmpLimits {
+        bytes: memory / 2,
+        inodes: 1 << 20,
+    };
     let lower: Arc<dyn FileSystem> = HostFs::new(
         DEV_LOWER,
         Arc::clone(root),
@@ -227,7 +252,10 @@ fn enter(fs: &FsContext, cred: &FsCred, path: &[u8]) -> Result<(), BootError> {
     let flags = WalkFlags::FOLLOW | WalkFlags::DIRECTORY;
     let walked = Walk::new(&caller, fs, fs.root(), path, Resolve::empty())
         .and_then(|mut walk| walk.finish(flags));
-    let place = walked.map_err(|errno| BootError::WorkingDirectory { path: text(path), errno })?;
+    let place = walked.map_err(|errno| BootError::WorkingDirectory {
+        path: text(path),
+        errno,
+    })?;
     fs.set_cwd(place);
     Ok(())
 }
@@ -235,7 +263,10 @@ fn enter(fs: &FsContext, cred: &FsCred, path: &[u8]) -> Result<(), BootError> {
 fn standard_files(world: &FileWorld, files: Option<[Arc<dyn File>; 3]>) -> Vec<Arc<OpenFile>> {
     let Some([input, output, error]) = files else {
         let console = world.open_console();
-        return console.into_iter().flat_map(|open| [Arc::clone(&open), Arc::clone(&open), open]).collect();
+        return console
+            .into_iter()
+            .flat_map(|open| [Arc::clone(&open), Arc::clone(&open), open])
+            .collect();
     };
     vec![
         world.open_anonymous("[stdin]", input, OpenFlags::empty()),
@@ -246,11 +277,17 @@ fn standard_files(world: &FileWorld, files: Option<[Arc<dyn File>; 3]>) -> Vec<A
 
 /// The places where a program is looked for: its own path, or those of `PATH`.
 fn candidates(args: &Args) -> Vec<Vec<u8>> {
-    let Some(program) = args.argv.first() else { return Vec::new() };
+    let Some(program) = args.argv.first() else {
+        return Vec::new();
+    };
     if program.contains(&b'/') {
         return vec![program.clone()];
     }
-    let path = args.envp.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(b"/bin:/usr/bin");
+    let path = args
+        .envp
+        .iter()
+        .find_map(|entry| entry.strip_prefix(b"PATH="))
+        .unwrap_or(b"/bin:/usr/bin");
     path.split(|&byte| byte == b':')
         .map(|dir| [if dir.is_empty() { b"." } else { dir }, b"/", program].concat())
         .collect()
@@ -268,9 +305,15 @@ fn start(task: &Arc<Task>, args: Args) -> Result<(), BootError> {
         }
     }
     if worst == Errno::ENOENT {
-        return Err(BootError::NotFound { program, errno: worst });
+        return Err(BootError::NotFound {
+            program,
+            errno: worst,
+        });
     }
-    Err(BootError::NotExecutable { program, errno: worst })
+    Err(BootError::NotExecutable {
+        program,
+        errno: worst,
+    })
 }
 
 impl Booted {
@@ -291,7 +334,9 @@ impl Booted {
     /// # Errors
     /// When the host gives no threads or the machine no processors.
     pub fn run(&self) -> Result<ExitStatus, BootError> {
-        let workers: Vec<_> = (0..self.cpus).map(|n| self.start_worker(n)).collect::<Result<_, _>>()?;
+        let workers: Vec<_> = (0..self.cpus)
+            .map(|n| self.start_worker(n))
+            .collect::<Result<_, _>>()?;
         let status = self.kernel.wait_until_finished();
         self.kernel.scheduler().stop();
         for worker in workers {
@@ -307,12 +352,17 @@ impl Booted {
         n: usize,
     ) -> std::io::Result<std::thread::JoinHandle<Result<(), elfuse_machine::MachineError>>> {
         let kernel = Arc::clone(&self.kernel);
-        std::thread::Builder::new().name(format!("cpu{n}")).spawn(move || {
-            let bail = Bail { kernel: Arc::clone(&kernel), is_done: Cell::new(false) };
-            let done = kernel.scheduler().work(kernel.machine());
-            bail.set_done(done.is_ok());
-            done
-        })
+        std::thread::Builder::new()
+            .name(format!("cpu{n}"))
+            .spawn(move || {
+                let bail = Bail {
+                    kernel: Arc::clone(&kernel),
+                    is_done: Cell::new(false),
+                };
+                let done = kernel.scheduler().work(kernel.machine());
+                bail.set_done(done.is_ok());
+                done
+            })
     }
 }
 

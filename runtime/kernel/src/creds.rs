@@ -32,7 +32,12 @@ impl IdSet {
     /// All the same.
     #[must_use]
     pub const fn all(id: u32) -> Self {
-        Self { real: id, effective: id, saved: id, fs: id }
+        Self {
+            real: id,
+            effective: id,
+            saved: id,
+            fs: id,
+        }
     }
 
     fn has(self, id: u32) -> bool {
@@ -118,7 +123,11 @@ impl Creds {
     /// The identity that `access` checks with: the real one.
     #[must_use]
     pub fn for_access(&self) -> FsCred {
-        let caps = if self.uid.real == 0 { self.caps.permitted } else { 0 };
+        let caps = if self.uid.real == 0 {
+            self.caps.permitted
+        } else {
+            0
+        };
         FsCred {
             uid: self.uid.real,
             gid: self.gid.real,
@@ -137,7 +146,9 @@ impl Creds {
     #[must_use]
     pub fn controls(&self, other: &Self, cap: u8) -> bool {
         let mine = [self.uid.effective, self.uid.real];
-        mine.iter().any(|id| *id == other.uid.saved || *id == other.uid.real) || self.has_cap(cap)
+        mine.iter()
+            .any(|id| *id == other.uid.saved || *id == other.uid.real)
+            || self.has_cap(cap)
     }
 
     fn after_uid_change(mut self, old: &Self) -> Self {
@@ -203,7 +214,11 @@ impl Creds {
     /// `EPERM`.
     pub fn set_reuid(&self, real: Option<u32>, effective: Option<u32>) -> Result<Self, Errno> {
         let ids = reids(self.uid, real, effective, self.has_cap(CAP_SETUID))?;
-        Ok(Self { uid: ids, ..self.clone() }.after_uid_change(self))
+        Ok(Self {
+            uid: ids,
+            ..self.clone()
+        }
+        .after_uid_change(self))
     }
 
     /// `setregid`.
@@ -212,7 +227,13 @@ impl Creds {
     /// `EPERM`.
     pub fn set_regid(&self, real: Option<u32>, effective: Option<u32>) -> Result<Self, Errno> {
         let ids = reids(self.gid, real, effective, self.has_cap(CAP_SETGID))?;
-        Ok(Self { gid: IdSet { fs: ids.effective, ..ids }, ..self.clone() })
+        Ok(Self {
+            gid: IdSet {
+                fs: ids.effective,
+                ..ids
+            },
+            ..self.clone()
+        })
     }
 
     /// `setresuid`.
@@ -221,7 +242,11 @@ impl Creds {
     /// `EPERM`.
     pub fn set_resuid(&self, ids: [Option<u32>; 3]) -> Result<Self, Errno> {
         let uid = resids(self.uid, ids, self.has_cap(CAP_SETUID))?;
-        Ok(Self { uid, ..self.clone() }.after_uid_change(self))
+        Ok(Self {
+            uid,
+            ..self.clone()
+        }
+        .after_uid_change(self))
     }
 
     /// `setresgid`.
@@ -230,14 +255,21 @@ impl Creds {
     /// `EPERM`.
     pub fn set_resgid(&self, ids: [Option<u32>; 3]) -> Result<Self, Errno> {
         let gid = resids(self.gid, ids, self.has_cap(CAP_SETGID))?;
-        Ok(Self { gid: IdSet { fs: gid.effective, ..gid }, ..self.clone() })
+        Ok(Self {
+            gid: IdSet {
+                fs: gid.effective,
+                ..gid
+            },
+            ..self.clone()
+        })
     }
 
     /// `setfsuid`: never fails, only does nothing.
     #[must_use]
     pub fn set_fsuid(&self, uid: u32) -> Self {
         let mut new = self.clone();
-        if uid != u32::MAX && (self.uid.has(uid) || uid == self.uid.fs || self.has_cap(CAP_SETUID)) {
+        if uid != u32::MAX && (self.uid.has(uid) || uid == self.uid.fs || self.has_cap(CAP_SETUID))
+        {
             new.uid.fs = uid;
             if self.uid.fs == 0 && uid != 0 {
                 new.caps.effective &= !FS_CAPS;
@@ -253,7 +285,8 @@ impl Creds {
     #[must_use]
     pub fn set_fsgid(&self, gid: u32) -> Self {
         let mut new = self.clone();
-        if gid != u32::MAX && (self.gid.has(gid) || gid == self.gid.fs || self.has_cap(CAP_SETGID)) {
+        if gid != u32::MAX && (self.gid.has(gid) || gid == self.gid.fs || self.has_cap(CAP_SETGID))
+        {
             new.gid.fs = gid;
         }
         new
@@ -263,7 +296,12 @@ impl Creds {
     ///
     /// # Errors
     /// `EPERM` when a set would grow beyond what the rules allow.
-    pub fn set_caps(&self, effective: u64, permitted: u64, inheritable: u64) -> Result<Self, Errno> {
+    pub fn set_caps(
+        &self,
+        effective: u64,
+        permitted: u64,
+        inheritable: u64,
+    ) -> Result<Self, Errno> {
         let old = &self.caps;
         let inheritable_limit = if self.has_cap(CAP_SETPCAP) {
             old.inheritable | old.bounding
@@ -279,7 +317,13 @@ impl Creds {
         }
         let mut new = self.clone();
         let ambient = old.ambient & permitted & inheritable;
-        new.caps = CapSets { effective, permitted, inheritable, ambient, ..*old };
+        new.caps = CapSets {
+            effective,
+            permitted,
+            inheritable,
+            ambient,
+            ..*old
+        };
         Ok(new)
     }
 
@@ -298,7 +342,8 @@ impl Creds {
         (new.uid.saved, new.uid.fs) = (new.uid.effective, new.uid.effective);
         (new.gid.saved, new.gid.fs) = (new.gid.effective, new.gid.effective);
         new.keep_caps = false;
-        let is_set_id = new.uid.effective != self.uid.effective || new.gid.effective != self.gid.effective;
+        let is_set_id =
+            new.uid.effective != self.uid.effective || new.gid.effective != self.gid.effective;
         let ambient = if is_set_id { 0 } else { self.caps.ambient };
         let is_root = new.uid.effective == 0 || new.uid.real == 0;
         let permitted = if is_root {
@@ -307,7 +352,11 @@ impl Creds {
             ambient
         };
         new.caps.permitted = permitted;
-        new.caps.effective = if new.uid.effective == 0 { permitted } else { ambient };
+        new.caps.effective = if new.uid.effective == 0 {
+            permitted
+        } else {
+            ambient
+        };
         new.caps.ambient = ambient;
         new
     }
@@ -391,7 +440,10 @@ mod tests {
     #[test]
     fn set_id_program_changes_the_effective_user_only() {
         let user = Creds::login(1000, 1000, &[]).after_exec(Some(0), None);
-        assert_eq!((user.uid.real, user.uid.effective, user.uid.saved), (1000, 0, 0));
+        assert_eq!(
+            (user.uid.real, user.uid.effective, user.uid.saved),
+            (1000, 0, 0)
+        );
         assert!(user.is_secure());
         assert_ne!(user.caps.effective, 0);
     }

@@ -43,7 +43,9 @@ impl Item {
 
     /// What the file is ready for of what was asked.
     fn ready_events(&self) -> PollEvents {
-        let Some(file) = self.file.upgrade() else { return PollEvents::empty() };
+        let Some(file) = self.file.upgrade() else {
+            return PollEvents::empty();
+        };
         file.file().readiness() & (self.interest().events | PollEvents::ALWAYS)
     }
 
@@ -61,7 +63,9 @@ const PRIVATE: PollEvents = PollEvents::EXCLUSIVE
 
 impl Wakeable for Item {
     fn wake(&self) {
-        let (Some(epoll), Some(me)) = (self.epoll.upgrade(), self.me.upgrade()) else { return };
+        let (Some(epoll), Some(me)) = (self.epoll.upgrade(), self.me.upgrade()) else {
+            return;
+        };
         epoll.enqueue(me);
     }
 }
@@ -118,7 +122,10 @@ impl Epoll {
         let item = Arc::new_cyclic(|me| Item {
             epoll: self.me.clone(),
             file: Arc::downgrade(file),
-            interest: Mutex::new(Interest { events, data: event.data }),
+            interest: Mutex::new(Interest {
+                events,
+                data: event.data,
+            }),
             is_queued: AtomicBool::new(false),
             me: me.clone(),
         });
@@ -127,7 +134,9 @@ impl Epoll {
             if state.items.contains_key(&(fd, file.id())) {
                 return Err(Errno::EEXIST);
             }
-            state.items.retain(|_, (item, _)| item.file.strong_count() > 0);
+            state
+                .items
+                .retain(|_, (item, _)| item.file.strong_count() > 0);
             state.items.insert((fd, file.id()), (item.clone(), None));
         }
         let subscription = queue.subscribe(item.clone());
@@ -156,7 +165,10 @@ impl Epoll {
             if interest.events.contains(PollEvents::EXCLUSIVE) {
                 return Err(Errno::EINVAL);
             }
-            *interest = Interest { events, data: event.data };
+            *interest = Interest {
+                events,
+                data: event.data,
+            };
         }
         if !item.ready_events().is_empty() {
             self.enqueue(item);
@@ -187,7 +199,9 @@ impl Epoll {
         let mut rounds = self.lock().ready.len();
         while found.len() < max && rounds > 0 {
             rounds -= 1;
-            let Some(item) = self.lock().ready.pop_front() else { break };
+            let Some(item) = self.lock().ready.pop_front() else {
+                break;
+            };
             // Cleared before the look: a change after it queues the item again.
             item.is_queued.store(false, Ordering::Release);
             if item.is_disabled() {
@@ -198,7 +212,11 @@ impl Epoll {
                 continue;
             }
             let interest = item.interest();
-            found.push(EpollEvent { events: events.bits(), pad: 0, data: interest.data });
+            found.push(EpollEvent {
+                events: events.bits(),
+                pad: 0,
+                data: interest.data,
+            });
             if interest.events.contains(PollEvents::ONESHOT) {
                 let mut interest = item.interest.lock().unwrap_or_else(PoisonError::into_inner);
                 interest.events &= PRIVATE;
@@ -217,8 +235,13 @@ impl Epoll {
 
     fn inner_sets(&self) -> Vec<Arc<OpenFile>> {
         let state = self.lock();
-        let files = state.items.values().filter_map(|(item, _)| item.file.upgrade());
-        files.filter(|file| file.file().downcast::<Self>().is_some()).collect()
+        let files = state
+            .items
+            .values()
+            .filter_map(|(item, _)| item.file.upgrade());
+        files
+            .filter(|file| file.file().downcast::<Self>().is_some())
+            .collect()
     }
 
     fn contains(&self, other: &Self, level: usize) -> Result<bool, Errno> {
@@ -267,8 +290,14 @@ impl Epoll {
 impl File for Epoll {
     fn readiness(&self) -> PollEvents {
         let ready: Vec<_> = self.lock().ready.iter().cloned().collect();
-        let is_ready = ready.iter().any(|i| !i.is_disabled() && !i.ready_events().is_empty());
-        if is_ready { PollEvents::READABLE } else { PollEvents::empty() }
+        let is_ready = ready
+            .iter()
+            .any(|i| !i.is_disabled() && !i.ready_events().is_empty());
+        if is_ready {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

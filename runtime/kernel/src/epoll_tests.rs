@@ -17,18 +17,26 @@ fn open(world: &World, file: Arc<dyn File>) -> Arc<OpenFile> {
 }
 
 fn event(events: PollEvents, data: u64) -> EpollEvent {
-    EpollEvent { events: events.bits(), pad: 0, data }
+    EpollEvent {
+        events: events.bits(),
+        pad: 0,
+        data,
+    }
 }
 
 fn signal(world: &World, file: &OpenFile) {
     let caller = Caller::kernel(&world.cred);
     let one = 1u64.to_le_bytes();
-    file.file().try_write(&caller, &mut SliceSource(&one), &mut 0, IoFlags::empty()).unwrap();
+    file.file()
+        .try_write(&caller, &mut SliceSource(&one), &mut 0, IoFlags::empty())
+        .unwrap();
 }
 
 fn consume(world: &World, file: &OpenFile) {
     let caller = Caller::kernel(&world.cred);
-    file.file().try_read(&caller, &mut VecSink::new(8), &mut 0, IoFlags::empty()).unwrap();
+    file.file()
+        .try_read(&caller, &mut VecSink::new(8), &mut 0, IoFlags::empty())
+        .unwrap();
 }
 
 fn data(events: Vec<EpollEvent>) -> Vec<u64> {
@@ -56,7 +64,9 @@ fn level_is_reported_until_it_is_gone() {
 #[test]
 fn edge_is_reported_once_for_each_change() {
     let (world, epoll, file) = setup();
-    epoll.add(Fd(3), &file, &event(PollEvents::IN | PollEvents::ET, 7)).unwrap();
+    epoll
+        .add(Fd(3), &file, &event(PollEvents::IN | PollEvents::ET, 7))
+        .unwrap();
     signal(&world, &file);
     assert_eq!(data(epoll.collect(8)), [7]);
     assert_eq!(data(epoll.collect(8)), []);
@@ -89,9 +99,13 @@ fn closed_file_is_reported_no_more() {
 #[test]
 fn more_ready_files_than_room_are_reported_in_turn() {
     let (world, epoll, _) = setup();
-    let files: Vec<_> = (0..4).map(|_| open(&world, Arc::new(EventFd::new(1, false)))).collect();
+    let files: Vec<_> = (0..4)
+        .map(|_| open(&world, Arc::new(EventFd::new(1, false))))
+        .collect();
     for (n, file) in (0..).zip(&files) {
-        epoll.add(Fd(n), file, &event(PollEvents::IN, n.unsigned_abs().into())).unwrap();
+        epoll
+            .add(Fd(n), file, &event(PollEvents::IN, n.unsigned_abs().into()))
+            .unwrap();
     }
     assert_eq!(data(epoll.collect(3)), [0, 1, 2]);
     assert_eq!(data(epoll.collect(3)), [3, 0, 1]);
@@ -102,7 +116,9 @@ fn set_inside_a_set_is_ready_when_its_member_is() {
     let (world, outer, file) = setup();
     let inner = Epoll::new();
     let inner_file = open(&world, inner.clone());
-    outer.add(Fd(4), &inner_file, &event(PollEvents::IN, 1)).unwrap();
+    outer
+        .add(Fd(4), &inner_file, &event(PollEvents::IN, 1))
+        .unwrap();
     inner.add(Fd(3), &file, &event(PollEvents::IN, 7)).unwrap();
     assert_eq!(data(outer.collect(8)), []);
     signal(&world, &file);

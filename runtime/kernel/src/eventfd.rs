@@ -21,7 +21,11 @@ impl EventFd {
     /// Starts at `count`; a semaphore is read one at a time.
     #[must_use]
     pub fn new(count: u32, is_semaphore: bool) -> Self {
-        Self { count: Mutex::new(count.into()), is_semaphore, queue: WaitQueue::default() }
+        Self {
+            count: Mutex::new(count.into()),
+            is_semaphore,
+            queue: WaitQueue::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, u64> {
@@ -114,7 +118,12 @@ mod tests {
     fn add(fd: &EventFd, n: u64) -> Result<usize, SysErr> {
         let cred = FsCred::root();
         let bytes = n.to_le_bytes();
-        fd.try_write(&Caller::kernel(&cred), &mut SliceSource(&bytes), &mut 0, IoFlags::empty())
+        fd.try_write(
+            &Caller::kernel(&cred),
+            &mut SliceSource(&bytes),
+            &mut 0,
+            IoFlags::empty(),
+        )
     }
 
     fn take(fd: &EventFd) -> Result<u64, SysErr> {

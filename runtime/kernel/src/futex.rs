@@ -50,7 +50,9 @@ pub struct Futexes {
 
 impl Default for Futexes {
     fn default() -> Self {
-        Self { queues: Ranked::new(Rank::Futex, HashMap::new()) }
+        Self {
+            queues: Ranked::new(Rank::Futex, HashMap::new()),
+        }
     }
 }
 
@@ -77,7 +79,11 @@ pub struct Counts {
 }
 
 impl Futexes {
-    fn key(task: &Task, word: UserAddr, is_private: bool) -> Result<(Key, Option<crate::mm::Page>), Errno> {
+    fn key(
+        task: &Task,
+        word: UserAddr,
+        is_private: bool,
+    ) -> Result<(Key, Option<crate::mm::Page>), Errno> {
         if word.0 % 4 != 0 {
             return Err(Errno::EINVAL);
         }
@@ -106,7 +112,12 @@ impl Futexes {
         let waiters = self.enqueue(task, words)?;
         // Wake-ups come straight to the task, so the queue to wait on is empty.
         let nobody = WaitQueue::new();
-        let woken = || waiters.list.iter().position(|w| w.is_woken.load(Ordering::SeqCst));
+        let woken = || {
+            waiters
+                .list
+                .iter()
+                .position(|w| w.is_woken.load(Ordering::SeqCst))
+        };
         let outcome = task.wait_for(&nobody, deadline, restart, woken).await;
         // A wake-up that came at the last moment counts.
         drop_waiters(self, &waiters);
@@ -145,7 +156,10 @@ impl Futexes {
         }
         drop(queues);
         // Queued first, read after: a waker that changes the word now finds the waiter.
-        let waiters = Waiters { futexes: self, list };
+        let waiters = Waiters {
+            futexes: self,
+            list,
+        };
         for (index, expect) in words.iter().enumerate() {
             if memory.load_u32(expect.word)? != expect.value {
                 let is_woken = |w: &Arc<Waiter>| w.is_woken.load(Ordering::SeqCst);
@@ -176,10 +190,13 @@ impl Futexes {
 
     fn wake_key(&self, key: Key, count: usize, bitset: u32) -> usize {
         let mut queues = self.queues.lock();
-        let Some(queue) = queues.get_mut(&key) else { return 0 };
+        let Some(queue) = queues.get_mut(&key) else {
+            return 0;
+        };
         let mut woken = Vec::new();
         queue.retain(|waiter| {
-            let is_meant = woken.len() < count && waiter.bitset & bitset != 0 && waiter.pi_tid.is_none();
+            let is_meant =
+                woken.len() < count && waiter.bitset & bitset != 0 && waiter.pi_tid.is_none();
             if is_meant {
                 woken.push(Arc::clone(waiter));
             }
@@ -220,7 +237,9 @@ impl Futexes {
             return Ok(woken);
         }
         let mut queues = self.queues.lock();
-        let Some(queue) = queues.get_mut(&from) else { return Ok(woken) };
+        let Some(queue) = queues.get_mut(&from) else {
+            return Ok(woken);
+        };
         let moved: Vec<_> = queue.drain(..counts.requeue.min(queue.len())).collect();
         if queue.is_empty() {
             queues.remove(&from);
@@ -249,7 +268,9 @@ impl Futexes {
         let (first, _) = Self::key(task, words[0], is_private)?;
         let (second, _) = Self::key(task, words[1], is_private)?;
         let decoded = WakeOp::decode(operation)?;
-        let old = task.memory()?.update_u32(words[1], |value| decoded.apply(value))?;
+        let old = task
+            .memory()?
+            .update_u32(words[1], |value| decoded.apply(value))?;
         let mut woken = self.wake_key(first, counts[0], u32::MAX);
         if decoded.holds(old) {
             woken += self.wake_key(second, counts[1], u32::MAX);
@@ -297,20 +318,38 @@ impl Futexes {
             if try_only {
                 return Err(Errno::EAGAIN.into());
             }
-            if task.kernel().processes().lock().task(owner.cast_signed()).is_none() {
+            if task
+                .kernel()
+                .processes()
+                .lock()
+                .task(owner.cast_signed())
+                .is_none()
+            {
                 return Err(Errno::ESRCH.into());
             }
             // From here on the owner's unlock comes to the kernel and finds us.
-            self.queues.lock().entry(key).or_default().push(Arc::clone(&waiter));
-            if memory.compare_exchange_u32(word, value, value | WAITERS)?.is_ok() {
+            self.queues
+                .lock()
+                .entry(key)
+                .or_default()
+                .push(Arc::clone(&waiter));
+            if memory
+                .compare_exchange_u32(word, value, value | WAITERS)?
+                .is_ok()
+            {
                 break;
             }
             self.remove(&waiter);
         }
-        let waiters = Waiters { futexes: self, list: vec![Arc::clone(&waiter)] };
+        let waiters = Waiters {
+            futexes: self,
+            list: vec![Arc::clone(&waiter)],
+        };
         let nobody = WaitQueue::new();
         let granted = || waiter.is_woken.load(Ordering::SeqCst).then_some(());
-        let outcome = task.wait_for(&nobody, deadline, Restart::NoIntr, granted).await;
+        let outcome = task
+            .wait_for(&nobody, deadline, Restart::NoIntr, granted)
+            .await;
         drop_waiters(self, &waiters);
         if granted().is_some() {
             return Ok(0);
@@ -336,7 +375,9 @@ impl Futexes {
             let at = queue.iter().position(|waiter| waiter.pi_tid.is_some())?;
             Some(queue.remove(at))
         });
-        let has_more = queues.get(&key).is_some_and(|q| q.iter().any(|w| w.pi_tid.is_some()));
+        let has_more = queues
+            .get(&key)
+            .is_some_and(|q| q.iter().any(|w| w.pi_tid.is_some()));
         if queues.get(&key).is_some_and(Vec::is_empty) {
             queues.remove(&key);
         }
@@ -354,7 +395,9 @@ impl Futexes {
     fn remove(&self, waiter: &Arc<Waiter>) {
         let mut queues = self.queues.lock();
         let key = *waiter.key.lock();
-        let Some(queue) = queues.get_mut(&key) else { return };
+        let Some(queue) = queues.get_mut(&key) else {
+            return;
+        };
         queue.retain(|other| !Arc::ptr_eq(other, waiter));
         if queue.is_empty() {
             queues.remove(&key);
@@ -387,7 +430,10 @@ impl Drop for Waiters<'_> {
 }
 
 fn drop_waiters(futexes: &Futexes, waiters: &Waiters<'_>) {
-    waiters.list.iter().for_each(|waiter| futexes.remove(waiter));
+    waiters
+        .list
+        .iter()
+        .for_each(|waiter| futexes.remove(waiter));
 }
 
 /// The operation of `FUTEX_WAKE_OP`.
@@ -413,7 +459,11 @@ impl WakeOp {
             op_arg,
             cmp_arg: signed(raw),
         };
-        if decoded.op > 4 || decoded.cmp > 5 { Err(Errno::ENOSYS) } else { Ok(decoded) }
+        if decoded.op > 4 || decoded.cmp > 5 {
+            Err(Errno::ENOSYS)
+        } else {
+            Ok(decoded)
+        }
     }
 
     const fn apply(self, value: u32) -> u32 {
@@ -448,7 +498,10 @@ mod tests {
     #[test]
     fn wake_op_decodes_signed_arguments_and_shifts() {
         let op = WakeOp::decode(1 << 28 | 3 << 24 | 0xfff << 12 | 0xffe).unwrap();
-        assert_eq!((op.op, op.op_arg, op.cmp, op.cmp_arg), (1, u32::MAX, 3, u32::MAX - 1));
+        assert_eq!(
+            (op.op, op.op_arg, op.cmp, op.cmp_arg),
+            (1, u32::MAX, 3, u32::MAX - 1)
+        );
     }
 
     #[test]

@@ -191,7 +191,10 @@ impl Kernel {
     /// SplitMix64: not for secrets, only for runs that can be repeated.
     fn next_seeded(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut z = self.seeded.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        let mut z = self
+            .seeded
+            .fetch_add(STEP, Ordering::Relaxed)
+            .wrapping_add(STEP);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -217,7 +220,9 @@ impl Kernel {
     #[must_use]
     pub fn usage_of(&self, pid: i32) -> Usage {
         let table = self.processes.lock();
-        let Some(entry) = table.get(pid) else { return Usage::default() };
+        let Some(entry) = table.get(pid) else {
+            return Usage::default();
+        };
         let mut usage = entry.usage;
         let threads: Vec<Arc<Task>> = entry.threads.values().cloned().collect();
         drop(table);
@@ -257,7 +262,10 @@ impl Kernel {
         let pages = image.pages();
         let len = u64::try_from(pages.len()).unwrap_or(0) * crate::mm::PAGE;
         let layout = mm.layout();
-        let base = mm.areas().find_free(len, MMAP_MIN..layout.mmap_base).ok_or(Errno::ENOMEM)?;
+        let base = mm
+            .areas()
+            .find_free(len, MMAP_MIN..layout.mmap_base)
+            .ok_or(Errno::ENOMEM)?;
         mm.map_special(GuestAddr(base), pages, ProtFlags::READ | ProtFlags::EXEC)?;
         let elf = image.elf_offset().map_or(0, |offset| base + offset);
         Ok((elf, base + image.sigreturn()))
@@ -299,7 +307,10 @@ impl Kernel {
 
     pub(crate) fn note_out_of_memory(&self, task: &Task) {
         let name = String::from_utf8_lossy(&task.name()).into_owned();
-        eprintln!("elfuse: out of memory: kill process {} ({name})", task.pid());
+        eprintln!(
+            "elfuse: out of memory: kill process {} ({name})",
+            task.pid()
+        );
     }
 
     /// The first process has ended: everybody else does too.
@@ -308,9 +319,15 @@ impl Kernel {
         slot.get_or_insert(status);
         drop(slot);
         let table = self.processes.lock();
-        let others: Vec<_> = table.iter().map(|(_, entry)| Arc::clone(&entry.process)).collect();
+        let others: Vec<_> = table
+            .iter()
+            .map(|(_, entry)| Arc::clone(&entry.process))
+            .collect();
         drop(table);
-        let killed = ExitStatus::Signal { signal: linux_abi::signal::SIGKILL, dumps_core: false };
+        let killed = ExitStatus::Signal {
+            signal: linux_abi::signal::SIGKILL,
+            dumps_core: false,
+        };
         for process in others {
             process.signals().start_group_exit(killed);
         }
@@ -336,7 +353,10 @@ impl Kernel {
             {
                 return status;
             }
-            slot = self.finished.wait(slot).unwrap_or_else(PoisonError::into_inner);
+            slot = self
+                .finished
+                .wait(slot)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

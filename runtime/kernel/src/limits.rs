@@ -24,17 +24,37 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let mut table = [Rlimit { cur: RLIM_INFINITY, max: RLIM_INFINITY }; RLIM_NLIMITS];
+        let mut table = [Rlimit {
+            cur: RLIM_INFINITY,
+            max: RLIM_INFINITY,
+        }; RLIM_NLIMITS];
         table[RLIMIT_STACK].cur = 8 << 20;
         table[RLIMIT_CORE].cur = 0;
-        table[RLIMIT_NPROC] = Rlimit { cur: 32768, max: 32768 };
-        table[RLIMIT_NOFILE] = Rlimit { cur: 1024, max: NR_OPEN };
-        table[RLIMIT_MEMLOCK] = Rlimit { cur: 8 << 20, max: 8 << 20 };
-        table[RLIMIT_SIGPENDING] = Rlimit { cur: 32768, max: 32768 };
-        table[RLIMIT_MSGQUEUE] = Rlimit { cur: 819_200, max: 819_200 };
+        table[RLIMIT_NPROC] = Rlimit {
+            cur: 32768,
+            max: 32768,
+        };
+        table[RLIMIT_NOFILE] = Rlimit {
+            cur: 1024,
+            max: NR_OPEN,
+        };
+        table[RLIMIT_MEMLOCK] = Rlimit {
+            cur: 8 << 20,
+            max: 8 << 20,
+        };
+        table[RLIMIT_SIGPENDING] = Rlimit {
+            cur: 32768,
+            max: 32768,
+        };
+        table[RLIMIT_MSGQUEUE] = Rlimit {
+            cur: 819_200,
+            max: 819_200,
+        };
         table[RLIMIT_NICE] = Rlimit { cur: 0, max: 0 };
         table[RLIMIT_RTPRIO] = Rlimit { cur: 0, max: 0 };
-        Self { table: Ranked::new(Rank::Fields, table) }
+        Self {
+            table: Ranked::new(Rank::Fields, table),
+        }
     }
 }
 
@@ -42,7 +62,9 @@ impl Limits {
     /// A copy for a child.
     #[must_use]
     pub fn fork(&self) -> Self {
-        Self { table: Ranked::new(Rank::Fields, *self.table.lock()) }
+        Self {
+            table: Ranked::new(Rank::Fields, *self.table.lock()),
+        }
     }
 
     /// One limit.
@@ -56,7 +78,10 @@ impl Limits {
     /// The soft limit; unlimited for a number that is no limit.
     #[must_use]
     pub fn soft(&self, which: usize) -> u64 {
-        self.table.lock().get(which).map_or(RLIM_INFINITY, |limit| limit.cur)
+        self.table
+            .lock()
+            .get(which)
+            .map_or(RLIM_INFINITY, |limit| limit.cur)
     }
 
     /// Sets one limit and returns the old one.
@@ -92,7 +117,11 @@ impl Limits {
             address_space: table[RLIMIT_AS].cur,
             data: table[RLIMIT_DATA].cur,
             stack: table[RLIMIT_STACK].cur,
-            locked: if may_lock { RLIM_INFINITY } else { table[RLIMIT_MEMLOCK].cur },
+            locked: if may_lock {
+                RLIM_INFINITY
+            } else {
+                table[RLIMIT_MEMLOCK].cur
+            },
         }
     }
 }

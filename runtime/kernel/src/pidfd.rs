@@ -44,7 +44,11 @@ impl PidFile {
 
 impl File for PidFile {
     fn readiness(&self) -> PollEvents {
-        if self.has_ended() { PollEvents::READABLE } else { PollEvents::empty() }
+        if self.has_ended() {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

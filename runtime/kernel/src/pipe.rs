@@ -14,7 +14,7 @@ use linux_abi::fcntl::OpenFlags;
 use linux_abi::poll::PollEvents;
 
 use crate::error::SysResult;
-use crate::file::{Caller, File, Ioctl, IoFlags, IoSink, IoSource, OpenFile};
+use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile};
 use crate::wait::WaitQueue;
 
 /// Bytes that are written at once or not at all.
@@ -60,7 +60,10 @@ impl Pipe {
     /// An empty pipe that nobody has open.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        let state = State { capacity: DEFAULT_CAPACITY, ..State::default() };
+        let state = State {
+            capacity: DEFAULT_CAPACITY,
+            ..State::default()
+        };
         Arc::new(Self {
             state: Mutex::new(state),
             for_readers: WaitQueue::default(),
@@ -103,9 +106,17 @@ impl Pipe {
             pipe: self.clone(),
             reads,
             writes,
-            partner_before: if reads { state.writers_ever } else { state.readers_ever },
+            partner_before: if reads {
+                state.writers_ever
+            } else {
+                state.readers_ever
+            },
             had_partner: (reads && writes)
-                || if reads { state.writers > 0 } else { state.readers > 0 },
+                || if reads {
+                    state.writers > 0
+                } else {
+                    state.readers > 0
+                },
         };
         state.readers += usize::from(reads);
         state.readers_ever += u64::from(reads);
@@ -125,7 +136,13 @@ impl Pipe {
             state.readers += usize::from(reads);
             state.writers += usize::from(!reads);
             let (partner_before, had_partner) = (0, true);
-            Arc::new(PipeEnd { pipe: pipe.clone(), reads, writes: !reads, partner_before, had_partner })
+            Arc::new(PipeEnd {
+                pipe: pipe.clone(),
+                reads,
+                writes: !reads,
+                partner_before,
+                had_partner,
+            })
         };
         let (reader, writer): (Arc<dyn File>, Arc<dyn File>) = (end(true), end(false));
         (pipe.clone(), reader, writer)
@@ -146,7 +163,11 @@ impl PipeEnd {
     #[must_use]
     pub fn has_met_partner(&self) -> bool {
         let state = self.pipe.lock();
-        let ever = if self.reads { state.writers_ever } else { state.readers_ever };
+        let ever = if self.reads {
+            state.writers_ever
+        } else {
+            state.readers_ever
+        };
         self.had_partner || ever != self.partner_before
     }
 
@@ -216,7 +237,11 @@ impl File for PipeEnd {
         }
         let mut state = self.pipe.lock();
         if state.bytes.is_empty() {
-            return if state.writers == 0 { Ok(0) } else { Err(Errno::EAGAIN.into()) };
+            return if state.writers == 0 {
+                Ok(0)
+            } else {
+                Err(Errno::EAGAIN.into())
+            };
         }
         let done = if state.packets.is_empty() {
             drain(&mut state.bytes, dst)?
@@ -357,7 +382,6 @@ fn fill(bytes: &mut VecDeque<u8>, src: &mut dyn IoSource, limit: usize) -> Resul
     }
     Ok(done)
 }
-
 
 #[cfg(test)]
 #[path = "pipe_tests.rs"]

@@ -14,7 +14,12 @@ use crate::vfs::FsCred;
 
 fn write(end: &Arc<dyn File>, data: &[u8]) -> SysResult<usize> {
     let cred = FsCred::root();
-    end.try_write(&Caller::kernel(&cred), &mut SliceSource(data), &mut 0, IoFlags::empty())
+    end.try_write(
+        &Caller::kernel(&cred),
+        &mut SliceSource(data),
+        &mut 0,
+        IoFlags::empty(),
+    )
 }
 
 fn read(end: &Arc<dyn File>, limit: usize) -> SysResult<Vec<u8>> {

@@ -4,8 +4,8 @@
 //! A read takes signals of the reader, not of whoever made the descriptor, as on
 //! Linux. Readiness, which has no caller, is that of the process that made it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
@@ -33,7 +33,11 @@ impl SignalFd {
     pub fn new(mask: SigSet, task: &Arc<Task>) -> Self {
         let process = task.process().clone();
         let mask = AtomicU64::new(clean(mask).0);
-        Self { mask, tid: task.tid(), process }
+        Self {
+            mask,
+            tid: task.tid(),
+            process,
+        }
     }
 
     /// Changes the mask.
@@ -90,10 +94,16 @@ impl File for SignalFd {
         }
         let mut done = 0;
         while dst.remaining() >= RECORD {
-            let Some(info) = task.signals().take(task.tid(), self.mask()) else { break };
+            let Some(info) = task.signals().take(task.tid(), self.mask()) else {
+                break;
+            };
             done += dst.put(&encode(&info))?;
         }
-        if done == 0 { Err(Errno::EAGAIN.into()) } else { Ok(done) }
+        if done == 0 {
+            Err(Errno::EAGAIN.into())
+        } else {
+            Ok(done)
+        }
     }
 
     fn readiness(&self) -> PollEvents {

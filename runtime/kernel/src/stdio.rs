@@ -46,7 +46,9 @@ impl HostInput {
             queue: WaitQueue::new(),
         });
         let weak = Arc::downgrade(&input);
-        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || pump(&weak, source))?;
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .spawn(move || pump(&weak, source))?;
         Ok(input)
     }
 
@@ -68,7 +70,10 @@ fn pump(input: &Weak<HostInput>, mut source: impl Read) {
         let Some(input) = input.upgrade() else { return };
         let mut state = input.lock();
         while !state.is_wanted {
-            state = input.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = input
+                .wanted
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
         let count = source.read(&mut buf).unwrap_or(0);
@@ -112,7 +117,11 @@ impl File for HostInput {
         let mut state = self.lock();
         self.ask(&mut state);
         let is_ready = state.is_ended || !state.bytes.is_empty();
-        if is_ready { PollEvents::READABLE } else { PollEvents::empty() }
+        if is_ready {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
@@ -129,7 +138,9 @@ impl HostOutput {
     /// Writes to `sink`, which is flushed after every write.
     #[must_use]
     pub fn new(sink: impl Write + Send + 'static) -> Arc<Self> {
-        Arc::new(Self { sink: Mutex::new(Box::new(sink)) })
+        Arc::new(Self {
+            sink: Mutex::new(Box::new(sink)),
+        })
     }
 }
 
@@ -147,7 +158,9 @@ impl File for HostOutput {
         let written = sink.write_all(&buf[..len]).and_then(|()| sink.flush());
         match written {
             Ok(()) => Ok(len),
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Errno::EPIPE.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Err(Errno::EPIPE.into())
+            }
             Err(_) => Err(Errno::EIO.into()),
         }
     }

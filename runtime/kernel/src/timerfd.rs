@@ -33,7 +33,9 @@ struct State {
 impl State {
     /// Counts what expired until `now`.
     fn catch_up(&mut self, now: u64) {
-        let Some(next) = self.next.filter(|&next| next <= now) else { return };
+        let Some(next) = self.next.filter(|&next| next <= now) else {
+            return;
+        };
         if self.interval == 0 {
             self.expiries += 1;
             self.next = None;
@@ -45,7 +47,9 @@ impl State {
     }
 
     fn now(&self) -> Option<u64> {
-        self.kernel.upgrade().map(|kernel| kernel.clock().monotonic_ns())
+        self.kernel
+            .upgrade()
+            .map(|kernel| kernel.clock().monotonic_ns())
     }
 }
 
@@ -136,7 +140,10 @@ impl TimerFd {
         let mut state = self.lock();
         state.catch_up(now);
         let left = state.next.map_or(0, |next| next.saturating_sub(now).max(1));
-        Itimerspec { interval: period(state.interval), value: period(left) }
+        Itimerspec {
+            interval: period(state.interval),
+            value: period(left),
+        }
     }
 
     fn rearm(&self) {
@@ -144,7 +151,9 @@ impl TimerFd {
             let state = self.lock();
             (state.kernel.upgrade(), state.next)
         };
-        let (Some(kernel), Some(me)) = (kernel, self.me.upgrade()) else { return };
+        let (Some(kernel), Some(me)) = (kernel, self.me.upgrade()) else {
+            return;
+        };
         let handle = next.map(|at| kernel.timers().arm(Deadline(at), me));
         let old = std::mem::replace(&mut self.lock().handle, handle);
         drop(old);
@@ -179,7 +188,11 @@ impl File for TimerFd {
         if let Some(now) = state.now() {
             state.catch_up(now);
         }
-        if state.expiries > 0 { PollEvents::READABLE } else { PollEvents::empty() }
+        if state.expiries > 0 {
+            PollEvents::READABLE
+        } else {
+            PollEvents::empty()
+        }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

@@ -41,9 +41,13 @@ impl Trace {
         match syscall::describe(task, call) {
             Some(text) => line.push_str(&text),
             None => {
-                let name = nr::name(call.nr).map_or_else(|| format!("syscall_{:#x}", call.nr), str::to_owned);
+                let name = nr::name(call.nr)
+                    .map_or_else(|| format!("syscall_{:#x}", call.nr), str::to_owned);
                 let [a, b, c, d, e, f] = call.args;
-                let _ = write!(line, "{name}({a:#x}, {b:#x}, {c:#x}, {d:#x}, {e:#x}, {f:#x})");
+                let _ = write!(
+                    line,
+                    "{name}({a:#x}, {b:#x}, {c:#x}, {d:#x}, {e:#x}, {f:#x})"
+                );
             }
         }
         let _ = match result {
@@ -72,7 +76,11 @@ impl Trace {
     pub(crate) fn signal(self, task: &Task, info: &linux_abi::signal::SigInfo) {
         let name = linux_abi::signal::name(info.signo);
         let name = name.map_or_else(|| format!("SIGRT_{}", info.signo - 32), str::to_owned);
-        let line = format!("[pid {:>5}] --- {name} {{si_code={}}} ---\n", task.tid(), info.code);
+        let line = format!(
+            "[pid {:>5}] --- {name} {{si_code={}}} ---\n",
+            task.tid(),
+            info.code
+        );
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }

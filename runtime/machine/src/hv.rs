@@ -118,7 +118,13 @@ pub trait Vm: Send + Sync {
     ///
     /// # Errors
     /// [`HvError::BadArgument`] for misaligned or overlapping ranges.
-    unsafe fn map(&self, host: *mut u8, ipa: Ipa, len: usize, perms: HvPerms) -> Result<(), HvError>;
+    unsafe fn map(
+        &self,
+        host: *mut u8,
+        ipa: Ipa,
+        len: usize,
+        perms: HvPerms,
+    ) -> Result<(), HvError>;
 
     /// Unmaps exactly what one `map` mapped.
     ///

@@ -69,7 +69,9 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("elfuse-sim: {error:#}");
-            let status = error.downcast_ref::<BootError>().map_or(125, BootError::exit_status);
+            let status = error
+                .downcast_ref::<BootError>()
+                .map_or(125, BootError::exit_status);
             ExitCode::from(status)
         }
     }
@@ -79,10 +81,16 @@ fn run(options: Options) -> anyhow::Result<u8> {
     let user = users::resolve(&options.rootfs, &options.user)?;
     let root = open_root(&options.rootfs)
         .map_err(|errno| anyhow::anyhow!("open root {}: {errno}", options.rootfs.display()))?;
-    let config = MachineConfig { ram_bytes: options.memory.saturating_mul(1 << 20) };
+    let config = MachineConfig {
+        ram_bytes: options.memory.saturating_mul(1 << 20),
+    };
     let machine = Machine::new(&Simulator, config)?;
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let stdio = if is_terminal { terminal::stdio() } else { streams()? };
+    let stdio = if is_terminal {
+        terminal::stdio()
+    } else {
+        streams()?
+    };
     let host = Arc::new(SystemHost);
     let booted = boot(
         &machine,
@@ -90,7 +98,11 @@ fn run(options: Options) -> anyhow::Result<u8> {
             root,
             clock: host.clone(),
             random: host,
-            argv: options.command.into_iter().map(OsStringExt::into_vec).collect(),
+            argv: options
+                .command
+                .into_iter()
+                .map(OsStringExt::into_vec)
+                .collect(),
             env: environment(options.env, &user.home),
             cwd: options.workdir.into_vec(),
             uid: user.uid,
@@ -103,7 +115,10 @@ fn run(options: Options) -> anyhow::Result<u8> {
             seed: options.seed,
         },
     )?;
-    let raw = booted.console().map(|console| terminal::attach(Arc::clone(console))).transpose()?;
+    let raw = booted
+        .console()
+        .map(|console| terminal::attach(Arc::clone(console)))
+        .transpose()?;
     let status = booted.run();
     drop(raw);
     if options.stats {
@@ -114,7 +129,11 @@ fn run(options: Options) -> anyhow::Result<u8> {
 
 fn streams() -> anyhow::Result<Stdio> {
     let input: Arc<dyn File> = HostInput::start(std::io::stdin())?;
-    Ok(Stdio::Files([input, HostOutput::new(std::io::stdout()), HostOutput::new(std::io::stderr())]))
+    Ok(Stdio::Files([
+        input,
+        HostOutput::new(std::io::stdout()),
+        HostOutput::new(std::io::stderr()),
+    ]))
 }
 
 fn environment(given: Vec<std::ffi::OsString>, home: &str) -> Vec<Vec<u8>> {
@@ -125,8 +144,11 @@ fn environment(given: Vec<std::ffi::OsString>, home: &str) -> Vec<Vec<u8>> {
     }
     let name_of = |entry: &[u8]| entry.split(|&byte| byte == b'=').next().map(<[u8]>::to_vec);
     let is_given = |entry: &[u8]| given.iter().any(|other| name_of(other) == name_of(entry));
-    let mut env: Vec<Vec<u8>> =
-        defaults.into_iter().map(String::into_bytes).filter(|entry| !is_given(entry)).collect();
+    let mut env: Vec<Vec<u8>> = defaults
+        .into_iter()
+        .map(String::into_bytes)
+        .filter(|entry| !is_given(entry))
+        .collect();
     env.extend(given);
     env
 }

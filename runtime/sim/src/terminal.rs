@@ -29,12 +29,18 @@ impl HostScreen for Screen {
 fn window() -> Winsize {
     let size = tcgetwinsize(std::io::stdout());
     let (rows, columns) = size.map_or((24, 80), |size| (size.ws_row, size.ws_col));
-    Winsize { rows, columns, ..Winsize::default() }
+    Winsize {
+        rows,
+        columns,
+        ..Winsize::default()
+    }
 }
 
 /// The guest's terminal is the host's.
 pub(crate) fn stdio() -> Stdio {
-    Stdio::Console(Box::new(|groups| Console::new(groups, Arc::new(Screen), window())))
+    Stdio::Console(Box::new(|groups| {
+        Console::new(groups, Arc::new(Screen), window())
+    }))
 }
 
 /// The terminal as it was; dropping puts it back.
@@ -59,8 +65,12 @@ pub(crate) fn attach(console: Arc<Console>) -> anyhow::Result<Raw> {
         report(info);
     }));
     let for_input = Arc::clone(&console);
-    std::thread::Builder::new().name("terminal".to_owned()).spawn(move || forward(&for_input))?;
-    std::thread::Builder::new().name("window".to_owned()).spawn(move || follow_size(&console))?;
+    std::thread::Builder::new()
+        .name("terminal".to_owned())
+        .spawn(move || forward(&for_input))?;
+    std::thread::Builder::new()
+        .name("window".to_owned())
+        .spawn(move || follow_size(&console))?;
     Ok(Raw(before))
 }
 

@@ -24,7 +24,11 @@ fn find(text: &str, matches: impl Fn(&[&str]) -> bool) -> Option<Vec<String>> {
 fn read(rootfs: &Path, name: &str) -> String {
     let path = rootfs.join("etc").join(name);
     let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    if is_file { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() }
+    if is_file {
+        std::fs::read_to_string(path).unwrap_or_default()
+    } else {
+        String::new()
+    }
 }
 
 /// Finds `USER[:GROUP]` in the root's `passwd` and `group`.
@@ -38,11 +42,21 @@ pub(crate) fn resolve(rootfs: &Path, wanted: &str) -> anyhow::Result<User> {
     let entry = find(&passwd, |fields| fields[0] == user)
         .or_else(|| find(&passwd, |fields| fields[2] == user));
     let number = |text: &str| text.parse::<u32>().ok();
-    let uid = entry.as_ref().and_then(|fields| number(&fields[2])).or_else(|| number(user));
-    let uid = uid.ok_or_else(|| anyhow::anyhow!("find user {user}: no such name in /etc/passwd"))?;
-    let name = entry.as_ref().map(|fields| fields[0].clone()).unwrap_or_default();
+    let uid = entry
+        .as_ref()
+        .and_then(|fields| number(&fields[2]))
+        .or_else(|| number(user));
+    let uid =
+        uid.ok_or_else(|| anyhow::anyhow!("find user {user}: no such name in /etc/passwd"))?;
+    let name = entry
+        .as_ref()
+        .map(|fields| fields[0].clone())
+        .unwrap_or_default();
     let gid = match group {
-        None => entry.as_ref().and_then(|fields| number(&fields[3])).unwrap_or(0),
+        None => entry
+            .as_ref()
+            .and_then(|fields| number(&fields[3]))
+            .unwrap_or(0),
         Some(group) => find(&groups, |fields| fields[0] == group)
             .and_then(|fields| number(&fields[2]))
             .or_else(|| number(group))
@@ -55,8 +69,15 @@ pub(crate) fn resolve(rootfs: &Path, wanted: &str) -> anyhow::Result<User> {
         .filter(|fields| fields[3].split(',').any(|member| member == name))
         .filter_map(|fields| number(fields[2]))
         .collect();
-    let home = entry.and_then(|fields| fields.get(5).cloned()).unwrap_or_else(|| "/".to_owned());
-    Ok(User { uid, gid, groups: supplementary, home })
+    let home = entry
+        .and_then(|fields| fields.get(5).cloned())
+        .unwrap_or_else(|| "/".to_owned());
+    Ok(User {
+        uid,
+        gid,
+        groups: supplementary,
+        home,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{EM_AARCH64, ET_DYN, ET_EXEC, header64};
-use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader};
+use goblin::elf::program_header::{
+    PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader,
+};
 use linux_abi::Errno;
 use linux_abi::mman::ProtFlags;
 
@@ -62,7 +64,9 @@ pub(super) struct Program {
 /// # Errors
 /// `ENOEXEC` for everything but a 64-bit little-endian arm64 program.
 pub(super) fn parse_header(head: &[u8]) -> Result<Header, Errno> {
-    let bytes = head.get(..HEADER_LEN).and_then(|b| <&[u8; HEADER_LEN]>::try_from(b).ok());
+    let bytes = head
+        .get(..HEADER_LEN)
+        .and_then(|b| <&[u8; HEADER_LEN]>::try_from(b).ok());
     let header = header64::Header::from_bytes(bytes.ok_or(Errno::ENOEXEC)?);
     let is_ours = header.e_ident.starts_with(b"\x7fELF\x02\x01")
         && header.e_machine == EM_AARCH64
@@ -120,7 +124,11 @@ pub(super) fn parse_program(header: &Header, table: &[u8]) -> Result<Program, Er
 }
 
 fn segment(ph: &ProgramHeader) -> Result<Segment, Errno> {
-    let end = ph.p_vaddr.checked_add(ph.p_memsz).and_then(page_ceil).ok_or(Errno::EINVAL)?;
+    let end = ph
+        .p_vaddr
+        .checked_add(ph.p_memsz)
+        .and_then(page_ceil)
+        .ok_or(Errno::EINVAL)?;
     let file_end = ph.p_offset.checked_add(ph.p_filesz).and_then(page_ceil);
     if ph.p_filesz > ph.p_memsz || end > TASK_SIZE || file_end.is_none() {
         return Err(Errno::EINVAL);
@@ -132,7 +140,11 @@ fn segment(ph: &ProgramHeader) -> Result<Segment, Errno> {
     prot.set(ProtFlags::READ, ph.p_flags & PF_R != 0);
     prot.set(ProtFlags::WRITE, ph.p_flags & PF_W != 0);
     prot.set(ProtFlags::EXEC, ph.p_flags & PF_X != 0);
-    let align = if ph.p_align.is_power_of_two() { ph.p_align.clamp(PAGE, 1 << 30) } else { PAGE };
+    let align = if ph.p_align.is_power_of_two() {
+        ph.p_align.clamp(PAGE, 1 << 30)
+    } else {
+        PAGE
+    };
     Ok(Segment {
         vaddr: ph.p_vaddr,
         offset: ph.p_offset,
@@ -147,7 +159,12 @@ impl Program {
     /// First page and end of what is mapped, before relocation.
     pub(super) fn span(&self) -> (u64, u64) {
         let start = self.segments.first().map_or(0, |s| page_floor(s.vaddr));
-        let end = self.segments.iter().map(|s| s.vaddr + s.mem_len).max().unwrap_or(start);
+        let end = self
+            .segments
+            .iter()
+            .map(|s| s.vaddr + s.mem_len)
+            .max()
+            .unwrap_or(start);
         (start, page_ceil(end).unwrap_or(TASK_SIZE))
     }
 

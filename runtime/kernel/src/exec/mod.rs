@@ -78,7 +78,11 @@ pub fn open_program(
 ) -> Result<Arc<OpenFile>, Errno> {
     task.as_caller(|caller| {
         let fs = task.fs()?;
-        let flags = if follows { WalkFlags::FOLLOW } else { WalkFlags::empty() };
+        let flags = if follows {
+            WalkFlags::FOLLOW
+        } else {
+            WalkFlags::empty()
+        };
         let at = Walk::new(caller, &fs, start, path, Resolve::empty())?.finish(flags)?;
         if at.inode().kind() == Kind::Symlink {
             return Err(Errno::ELOOP);
@@ -107,7 +111,10 @@ fn read_at(file: &OpenFile, task: &Arc<Task>, offset: u64, len: usize) -> Result
     let mut pos = offset;
     task.as_caller(|caller| {
         while sink.as_slice().len() < len {
-            match file.file().try_read(caller, &mut sink, &mut pos, IoFlags::empty()) {
+            match file
+                .file()
+                .try_read(caller, &mut sink, &mut pos, IoFlags::empty())
+            {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(crate::error::SysErr::Errno(errno)) => return Err(errno),

@@ -56,16 +56,28 @@ pub(super) fn place(
     let interpreter = open_interpreter(loader, file, &program)?;
     let stack_top = page_floor(TASK_SIZE - random(loader, STACK_RANDOM_PAGES) * PAGE);
     let mmap_base = Layout::mmap_base_for(loader.limits.stack, random(loader, MMAP_RANDOM_PAGES));
-    let layout = Layout { mmap_base, ..Layout::default() };
+    let layout = Layout {
+        mmap_base,
+        ..Layout::default()
+    };
     let mm = Mm::new(loader.kernel.machine(), layout).map_err(|_| Errno::ENOMEM)?;
-    let builder = Builder { loader, mm: Arc::new(mm) };
+    let builder = Builder {
+        loader,
+        mm: Arc::new(mm),
+    };
     let main = builder.map_main(file, header, program, interpreter.is_some())?;
-    let linker = interpreter.map(|file| builder.map_interpreter(&file)).transpose()?;
+    let linker = interpreter
+        .map(|file| builder.map_interpreter(&file))
+        .transpose()?;
     builder.set_heap(&main)?;
     builder.map_stack(stack_top, main.program.is_stack_executable)?;
     builder.map_vdso()?;
     let attr = file.location().inode().attr()?;
-    let is_set_id_ignored = file.location().mount.flags().contains(crate::vfs::MountFlags::NO_SUID);
+    let is_set_id_ignored = file
+        .location()
+        .mount
+        .flags()
+        .contains(crate::vfs::MountFlags::NO_SUID);
     let set_uid = (attr.perm & 0o4000 != 0 && !is_set_id_ignored).then_some(attr.uid);
     let set_gid = (attr.perm & 0o2010 == 0o2010 && !is_set_id_ignored).then_some(attr.gid);
     let creds = loader.task.creds().after_exec(set_uid, set_gid);
@@ -94,7 +106,11 @@ pub(super) fn place(
 }
 
 fn random(loader: &Loader<'_>, below: u64) -> u64 {
-    if loader.is_fixed { 0 } else { loader.kernel.random_u64() % below }
+    if loader.is_fixed {
+        0
+    } else {
+        loader.kernel.random_u64() % below
+    }
 }
 
 fn read_program(loader: &Loader<'_>, file: &OpenFile, header: &Header) -> Result<Program, Errno> {
@@ -110,10 +126,14 @@ fn open_interpreter(
     file: &OpenFile,
     program: &Program,
 ) -> Result<Option<Arc<OpenFile>>, Errno> {
-    let Some((offset, len)) = program.interpreter else { return Ok(None) };
+    let Some((offset, len)) = program.interpreter else {
+        return Ok(None);
+    };
     let len = usize::try_from(len).map_err(|_| Errno::ENOEXEC)?;
     let name = read_at(file, loader.task, offset, len)?;
-    let Some((0, path)) = name.split_last() else { return Err(Errno::ENOEXEC) };
+    let Some((0, path)) = name.split_last() else {
+        return Err(Errno::ENOEXEC);
+    };
     if name.len() != len {
         return Err(Errno::ENOEXEC);
     }
@@ -138,19 +158,28 @@ impl Builder<'_> {
                 at.wrapping_sub(start)
             }
             // A program that is its own interpreter goes where mappings go.
-            (true, false) => self.free_place(end - start, program.align())?.wrapping_sub(start),
+            (true, false) => self
+                .free_place(end - start, program.align())?
+                .wrapping_sub(start),
         };
         self.map_file(file, header, program, bias)
     }
 
     fn map_interpreter(&self, file: &Arc<OpenFile>) -> Result<Mapped, Errno> {
         let head = read_at(file, self.loader.task, 0, super::elf::HEADER_LEN)?;
-        let bad = |errno| if errno == Errno::ENOEXEC { Errno::ELIBBAD } else { errno };
+        let bad = |errno| {
+            if errno == Errno::ENOEXEC {
+                Errno::ELIBBAD
+            } else {
+                errno
+            }
+        };
         let header = parse_header(&head).map_err(bad)?;
         let program = read_program(self.loader, file, &header).map_err(bad)?;
         let (start, end) = program.span();
         let bias = if header.is_dyn {
-            self.free_place(end - start, program.align())?.wrapping_sub(start)
+            self.free_place(end - start, program.align())?
+                .wrapping_sub(start)
         } else {
             0
         };
@@ -160,7 +189,9 @@ impl Builder<'_> {
     fn free_place(&self, len: u64, align: u64) -> Result<u64, Errno> {
         let areas = self.mm.areas();
         let base = self.mm.layout().mmap_base;
-        let at = areas.find_free(len + align - PAGE, crate::mm::MMAP_MIN..base).ok_or(Errno::ENOMEM)?;
+        let at = areas
+            .find_free(len + align - PAGE, crate::mm::MMAP_MIN..base)
+            .ok_or(Errno::ENOMEM)?;
         Ok((at + align - 1) & !(align - 1))
     }
 
@@ -188,7 +219,13 @@ impl Builder<'_> {
                     file: Some(Arc::clone(file)),
                 };
                 let len = file_end - page_floor(at);
-                self.map(page_floor(at), len, segment.prot, Some(backing), VmaFlags::empty())?;
+                self.map(
+                    page_floor(at),
+                    len,
+                    segment.prot,
+                    Some(backing),
+                    VmaFlags::empty(),
+                )?;
             }
             let mapped_end = if segment.file_len > 0 {
                 page_ceil(file_end).ok_or(Errno::ENOMEM)?
@@ -199,14 +236,26 @@ impl Builder<'_> {
                 self.clear_tail(file_end, mapped_end.min(at + segment.mem_len), segment.prot)?;
             }
             if mem_end > mapped_end {
-                self.map(mapped_end, mem_end - mapped_end, segment.prot, None, VmaFlags::empty())?;
+                self.map(
+                    mapped_end,
+                    mem_end - mapped_end,
+                    segment.prot,
+                    None,
+                    VmaFlags::empty(),
+                )?;
             }
         }
         let entry = bias.wrapping_add(header.entry);
         if entry >= TASK_SIZE {
             return Err(Errno::EINVAL);
         }
-        Ok(Mapped { bias, entry, end: bias.wrapping_add(end), header, program })
+        Ok(Mapped {
+            bias,
+            entry,
+            end: bias.wrapping_add(end),
+            header,
+            program,
+        })
     }
 
     fn clear_tail(&self, from: u64, to: u64, prot: ProtFlags) -> Result<(), Errno> {
@@ -217,7 +266,11 @@ impl Builder<'_> {
         let memory = UserMemory::new(Arc::clone(&self.mm), 0);
         let cleared = memory.copy_out(UserAddr(from), &zeros);
         // A read-only segment cannot be cleared, and Linux lets that pass.
-        if prot.contains(ProtFlags::WRITE) { cleared } else { Ok(()) }
+        if prot.contains(ProtFlags::WRITE) {
+            cleared
+        } else {
+            Ok(())
+        }
     }
 
     fn map(
@@ -243,11 +296,22 @@ impl Builder<'_> {
         let random = random(self.loader, BRK_RANDOM);
         // The heap of a program that lies among the mappings would soon be full.
         let is_among_mappings = main.header.is_dyn && main.program.interpreter.is_none();
-        let base = if is_among_mappings { DYN_BASE } else { main.end };
+        let base = if is_among_mappings {
+            DYN_BASE
+        } else {
+            main.end
+        };
         let brk = page_ceil(base + random).ok_or(Errno::ENOMEM)?;
         let code_start = main.program.segments.first().map_or(0, |s| s.vaddr);
-        let code_end = main.program.segments.iter().filter(|s| s.prot.contains(ProtFlags::EXEC));
-        let code_end = code_end.map(|s| s.vaddr + s.file_len).max().unwrap_or(code_start);
+        let code_end = main
+            .program
+            .segments
+            .iter()
+            .filter(|s| s.prot.contains(ProtFlags::EXEC));
+        let code_end = code_end
+            .map(|s| s.vaddr + s.file_len)
+            .max()
+            .unwrap_or(code_start);
         self.mm.update_layout(|layout| {
             (layout.brk_start, layout.brk) = (brk, brk);
             layout.code_start = main.bias.wrapping_add(code_start);
@@ -265,7 +329,8 @@ impl Builder<'_> {
 
     fn map_vdso(&self) -> Result<(), Errno> {
         let (vdso, sigreturn) = self.loader.kernel.map_vdso(&self.mm)?;
-        self.mm.update_layout(|layout| (layout.vdso, layout.sigreturn) = (vdso, sigreturn));
+        self.mm
+            .update_layout(|layout| (layout.vdso, layout.sigreturn) = (vdso, sigreturn));
         Ok(())
     }
 }

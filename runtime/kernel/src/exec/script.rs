@@ -34,10 +34,19 @@ pub(super) fn parse(head: &[u8]) -> Result<Line, Errno> {
     if name.is_empty() {
         return Err(Errno::ENOEXEC);
     }
-    let start = rest.iter().position(|&byte| !is_blank(byte)).unwrap_or(rest.len());
-    let stop = rest.iter().rposition(|&byte| !is_blank(byte)).map_or(start, |at| at + 1);
+    let start = rest
+        .iter()
+        .position(|&byte| !is_blank(byte))
+        .unwrap_or(rest.len());
+    let stop = rest
+        .iter()
+        .rposition(|&byte| !is_blank(byte))
+        .map_or(start, |at| at + 1);
     let argument = (start < stop).then(|| rest[start..stop].to_vec());
-    Ok(Line { interpreter: name.to_vec(), argument })
+    Ok(Line {
+        interpreter: name.to_vec(),
+        argument,
+    })
 }
 
 #[cfg(test)]
@@ -48,13 +57,19 @@ mod tests {
 
     fn line(interpreter: &str, argument: Option<&str>) -> Result<Line, Errno> {
         let argument = argument.map(|a| a.as_bytes().to_vec());
-        Ok(Line { interpreter: interpreter.into(), argument })
+        Ok(Line {
+            interpreter: interpreter.into(),
+            argument,
+        })
     }
 
     #[test]
     fn everything_after_the_name_is_one_argument() {
         assert_eq!(parse(b"#!/bin/sh\necho"), line("/bin/sh", None));
-        assert_eq!(parse(b"#! \t/usr/bin/env -S a b \n"), line("/usr/bin/env", Some("-S a b")));
+        assert_eq!(
+            parse(b"#! \t/usr/bin/env -S a b \n"),
+            line("/usr/bin/env", Some("-S a b"))
+        );
     }
 
     #[test]

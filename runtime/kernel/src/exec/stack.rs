@@ -50,7 +50,11 @@ pub(super) fn check_size(args: &Args, limits: &MemLimits) -> Result<(), Errno> {
     }
     let bytes: u64 = strings().map(|s| count(s.len()) + 1 + 8).sum();
     let limit = (limits.stack / 4).clamp(MIN_STRINGS, MAX_STRINGS);
-    if bytes > limit { Err(Errno::E2BIG) } else { Ok(()) }
+    if bytes > limit {
+        Err(Errno::E2BIG)
+    } else {
+        Ok(())
+    }
 }
 
 /// Strings laid out downwards from the top of the stack.
@@ -91,14 +95,28 @@ pub(super) fn build(
     name: &[u8],
     args: &Args,
 ) -> Result<u64, Errno> {
-    let mut strings = Strings { top: facts.stack_top, pieces: Vec::new(), at: facts.stack_top };
+    let mut strings = Strings {
+        top: facts.stack_top,
+        pieces: Vec::new(),
+        at: facts.stack_top,
+    };
     strings.push(&[0; 8]);
     let execfn = strings.push_cstr(name);
     let env_end = strings.at;
-    let mut envp: Vec<u64> = args.envp.iter().rev().map(|s| strings.push_cstr(s)).collect();
+    let mut envp: Vec<u64> = args
+        .envp
+        .iter()
+        .rev()
+        .map(|s| strings.push_cstr(s))
+        .collect();
     envp.reverse();
     let env_start = strings.at;
-    let mut argv: Vec<u64> = args.argv.iter().rev().map(|s| strings.push_cstr(s)).collect();
+    let mut argv: Vec<u64> = args
+        .argv
+        .iter()
+        .rev()
+        .map(|s| strings.push_cstr(s))
+        .collect();
     argv.reverse();
     let arg_start = strings.at;
     let padding = usize::try_from(strings.at % 16).unwrap_or(0);
@@ -147,12 +165,18 @@ fn auxv(facts: &Facts<'_>, execfn: u64, platform: u64, random: u64) -> Vec<u64> 
         (AT_SECURE, u64::from(creds.is_secure())),
         (AT_RANDOM, random),
         (AT_HWCAP2, facts.hwcap[1]),
-        (AT_RSEQ_FEATURE_SIZE, u64::from(linux_abi::rseq::FEATURE_SIZE)),
+        (
+            AT_RSEQ_FEATURE_SIZE,
+            u64::from(linux_abi::rseq::FEATURE_SIZE),
+        ),
         (AT_RSEQ_ALIGN, u64::from(linux_abi::rseq::ORIG_SIZE)),
         (AT_EXECFN, execfn),
         (AT_PLATFORM, platform),
         (AT_NULL, 0),
     ];
     let is_present = |row: &&(u64, u64)| row.0 != AT_SYSINFO_EHDR || row.1 != 0;
-    rows.iter().filter(is_present).flat_map(|&(kind, value)| [kind, value]).collect()
+    rows.iter()
+        .filter(is_present)
+        .flat_map(|&(kind, value)| [kind, value])
+        .collect()
 }

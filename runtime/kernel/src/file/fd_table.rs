@@ -58,7 +58,10 @@ impl FdTable {
     }
 
     fn with(slots: Slots) -> Self {
-        Self { slots: Mutex::new(slots), id: NEXT_ID.fetch_add(1, Ordering::Relaxed) }
+        Self {
+            slots: Mutex::new(slots),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// A number that no other table ever has: owner of POSIX locks.
@@ -85,7 +88,11 @@ impl FdTable {
     /// `EBADF` when it is not open or a mere handle (`O_PATH`).
     pub fn get(&self, fd: Fd) -> Result<Arc<OpenFile>, Errno> {
         let file = self.get_any(fd)?;
-        if file.is_path() { Err(Errno::EBADF) } else { Ok(file) }
+        if file.is_path() {
+            Err(Errno::EBADF)
+        } else {
+            Ok(file)
+        }
     }
 
     /// Description and descriptor flags.
@@ -94,7 +101,11 @@ impl FdTable {
     /// `EBADF` when it is not open.
     pub fn entry(&self, fd: Fd) -> Result<FdEntry, Errno> {
         let index = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
-        self.lock().entries.get(index).and_then(Clone::clone).ok_or(Errno::EBADF)
+        self.lock()
+            .entries
+            .get(index)
+            .and_then(Clone::clone)
+            .ok_or(Errno::EBADF)
     }
 
     /// Installs at the lowest free number from `from`, below `limit`.
@@ -158,7 +169,11 @@ impl FdTable {
     pub fn remove(&self, fd: Fd) -> Result<Arc<OpenFile>, Errno> {
         let index = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
         let mut slots = self.lock();
-        let entry = slots.entries.get_mut(index).and_then(Option::take).ok_or(Errno::EBADF)?;
+        let entry = slots
+            .entries
+            .get_mut(index)
+            .and_then(Option::take)
+            .ok_or(Errno::EBADF)?;
         slots.lowest = slots.lowest.min(index);
         Ok(entry.file)
     }
@@ -171,14 +186,20 @@ impl FdTable {
             return Vec::new();
         };
         slots.lowest = slots.lowest.min(start);
-        slots.entries[start..end].iter_mut().filter_map(|e| Some(e.take()?.file)).collect()
+        slots.entries[start..end]
+            .iter_mut()
+            .filter_map(|e| Some(e.take()?.file))
+            .collect()
     }
 
     /// Marks every descriptor in `first..=last` close-on-exec.
     pub fn set_cloexec_range(&self, first: u32, last: u32) {
         let mut slots = self.lock();
         if let Some((start, end)) = clamp(first, last, slots.entries.len()) {
-            slots.entries[start..end].iter_mut().flatten().for_each(|e| e.cloexec = true);
+            slots.entries[start..end]
+                .iter_mut()
+                .flatten()
+                .for_each(|e| e.cloexec = true);
         }
     }
 
@@ -189,7 +210,11 @@ impl FdTable {
     pub fn set_cloexec(&self, fd: Fd, cloexec: bool) -> Result<(), Errno> {
         let index = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
         let mut slots = self.lock();
-        let entry = slots.entries.get_mut(index).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        let entry = slots
+            .entries
+            .get_mut(index)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)?;
         entry.cloexec = cloexec;
         Ok(())
     }
@@ -212,7 +237,10 @@ impl FdTable {
     #[must_use]
     pub fn fork(&self) -> Self {
         let slots = self.lock();
-        let copy = Slots { entries: slots.entries.clone(), lowest: slots.lowest };
+        let copy = Slots {
+            entries: slots.entries.clone(),
+            lowest: slots.lowest,
+        };
         Self::with(copy)
     }
 
@@ -220,8 +248,13 @@ impl FdTable {
     #[must_use]
     pub fn numbers(&self) -> Vec<Fd> {
         let slots = self.lock();
-        let open = slots.entries.iter().enumerate().filter(|(_, e)| e.is_some());
-        open.filter_map(|(i, _)| i32::try_from(i).ok().map(Fd)).collect()
+        let open = slots
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.is_some());
+        open.filter_map(|(i, _)| i32::try_from(i).ok().map(Fd))
+            .collect()
     }
 
     /// Size of the table as `/proc/PID/status` shows it.
@@ -236,4 +269,3 @@ fn clamp(first: u32, last: u32, len: usize) -> Option<(usize, usize)> {
     let end = usize::try_from(last).ok()?.saturating_add(1).min(len);
     (start < end).then_some((start, end))
 }
-

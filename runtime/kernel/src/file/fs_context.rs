@@ -25,8 +25,15 @@ impl FsContext {
     #[must_use]
     pub fn new(namespace: Arc<Namespace>) -> Self {
         let root = namespace.root();
-        let state = State { cwd: root.clone(), root, umask: 0o022 };
-        Self { namespace, state: Mutex::new(state) }
+        let state = State {
+            cwd: root.clone(),
+            root,
+            umask: 0o022,
+        };
+        Self {
+            namespace,
+            state: Mutex::new(state),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -37,7 +44,10 @@ impl FsContext {
     #[must_use]
     pub fn fork(&self) -> Self {
         let state = self.lock().clone();
-        Self { namespace: self.namespace.clone(), state: Mutex::new(state) }
+        Self {
+            namespace: self.namespace.clone(),
+            state: Mutex::new(state),
+        }
     }
 
     /// The mounts the process sees.

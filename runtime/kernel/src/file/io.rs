@@ -42,7 +42,10 @@ impl VecSink {
     /// A sink with room for `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { data: Vec::new(), limit }
+        Self {
+            data: Vec::new(),
+            limit,
+        }
     }
 
     /// What was collected.

@@ -111,7 +111,12 @@ impl FileLocks {
 
     /// Releases what `owner` has in `start..=end`.
     pub fn unlock(&self, owner: LockOwner, start: u64, end: u64) {
-        let range = RecordLock { owner, kind: LockKind::Shared, start, end };
+        let range = RecordLock {
+            owner,
+            kind: LockKind::Shared,
+            start,
+            end,
+        };
         let changed = carve(&mut self.lock().records, &range);
         if changed {
             self.queue.wake_all();
@@ -154,7 +159,11 @@ impl FileLocks {
         if was_released {
             self.queue.wake_all();
         }
-        if is_blocked { Err(Errno::EAGAIN) } else { Ok(()) }
+        if is_blocked {
+            Err(Errno::EAGAIN)
+        } else {
+            Ok(())
+        }
     }
 
     /// `flock`: releases the lock of description `id`.
@@ -242,7 +251,11 @@ fn find_conflict(records: &[RecordLock], wanted: &RecordLock) -> Option<RecordLo
             && overlaps(have, wanted)
             && (is_exclusive(have) || is_exclusive(wanted))
     };
-    records.iter().filter(conflicts).min_by_key(|have| have.start).copied()
+    records
+        .iter()
+        .filter(conflicts)
+        .min_by_key(|have| have.start)
+        .copied()
 }
 
 /// Cuts `range` out of what its owner holds; says whether there was anything.
@@ -255,10 +268,16 @@ fn carve(records: &mut Vec<RecordLock>, range: &RecordLock) -> bool {
         }
         changed = true;
         if have.start < range.start {
-            rest.push(RecordLock { end: range.start - 1, ..*have });
+            rest.push(RecordLock {
+                end: range.start - 1,
+                ..*have
+            });
         }
         if have.end > range.end {
-            rest.push(RecordLock { start: range.end + 1, ..*have });
+            rest.push(RecordLock {
+                start: range.end + 1,
+                ..*have
+            });
         }
         false
     });
@@ -268,7 +287,8 @@ fn carve(records: &mut Vec<RecordLock>, range: &RecordLock) -> bool {
 
 /// Merges `have` into `lock` when they belong together and touch.
 fn absorb(lock: &mut RecordLock, have: &RecordLock) -> bool {
-    let touches = have.start <= lock.end.saturating_add(1) && lock.start <= have.end.saturating_add(1);
+    let touches =
+        have.start <= lock.end.saturating_add(1) && lock.start <= have.end.saturating_add(1);
     if !have.owner.is_same(lock.owner) || have.kind != lock.kind || !touches {
         return false;
     }

@@ -16,11 +16,13 @@ type Model = Vec<[Option<LockKind>; 3]>;
 
 fn model_conflicts(model: &Model, who: usize, kind: LockKind, start: usize, end: usize) -> bool {
     (start..=end).any(|byte| {
-        (0..3).filter(|&other| other != who).any(|other| match model[byte][other] {
-            Some(LockKind::Exclusive) => true,
-            Some(LockKind::Shared) => kind == LockKind::Exclusive,
-            None => false,
-        })
+        (0..3)
+            .filter(|&other| other != who)
+            .any(|other| match model[byte][other] {
+                Some(LockKind::Exclusive) => true,
+                Some(LockKind::Shared) => kind == LockKind::Exclusive,
+                None => false,
+            })
     })
 }
 
@@ -55,9 +57,17 @@ proptest! {
 #[test]
 fn process_and_description_locks_conflict_with_each_other() {
     let locks = FileLocks::default();
-    let lock = |owner| RecordLock { owner, kind: LockKind::Exclusive, start: 0, end: 9 };
+    let lock = |owner| RecordLock {
+        owner,
+        kind: LockKind::Exclusive,
+        start: 0,
+        end: 9,
+    };
     locks.try_lock(lock(owner(1))).unwrap();
-    assert_eq!(locks.try_lock(lock(LockOwner::Description(1))), Err(Errno::EAGAIN));
+    assert_eq!(
+        locks.try_lock(lock(LockOwner::Description(1))),
+        Err(Errno::EAGAIN)
+    );
     locks.release_process(1);
     assert_eq!(locks.try_lock(lock(LockOwner::Description(1))), Ok(()));
 }

@@ -11,16 +11,16 @@
 
 mod fd_table;
 mod fs_context;
-mod ioctl;
 mod io;
+mod ioctl;
 pub mod locks;
 mod open_file;
 mod user_io;
 
 pub use fd_table::{Fd, FdEntry, FdTable};
 pub use fs_context::FsContext;
-pub use ioctl::{get_ioctl, put_ioctl};
 pub use io::{IoSink, IoSource, SliceSource, VecSink};
+pub use ioctl::{get_ioctl, put_ioctl};
 pub use open_file::OpenFile;
 pub use user_io::{MAX_PIECES, UserBuf};
 

@@ -31,7 +31,8 @@ impl OpenFile {
     /// Describes `file`, opened at `location`.
     #[must_use]
     pub fn new(file: Arc<dyn File>, location: Location, flags: OpenFlags) -> Arc<Self> {
-        let kept = flags - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY)
+        let kept = flags
+            - (OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::NOCTTY)
             - (OpenFlags::TRUNC | OpenFlags::CLOEXEC);
         Arc::new(Self {
             file,

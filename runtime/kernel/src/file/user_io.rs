@@ -26,7 +26,12 @@ impl UserBuf {
     #[must_use]
     pub fn single(memory: UserMemory, addr: UserAddr, len: usize) -> Self {
         let len = len.min(MAX_COUNT);
-        Self { memory, pieces: vec![(addr, len)], next: 0, remaining: len }
+        Self {
+            memory,
+            pieces: vec![(addr, len)],
+            next: 0,
+            remaining: len,
+        }
     }
 
     /// The buffers that an array of `iovec`s lists.
@@ -42,12 +47,19 @@ impl UserBuf {
         for index in 0..count {
             let offset = u64::try_from(index * size_of::<IoVec>()).unwrap_or(u64::MAX);
             let iov: IoVec = memory.read_value(array.offset(offset))?;
-            let len = isize::try_from(iov.len).map_err(|_| Errno::EINVAL)?.unsigned_abs();
+            let len = isize::try_from(iov.len)
+                .map_err(|_| Errno::EINVAL)?
+                .unsigned_abs();
             let len = len.min(MAX_COUNT - remaining);
             remaining += len;
             pieces.push((UserAddr(iov.base), len));
         }
-        Ok(Self { memory, pieces, next: 0, remaining })
+        Ok(Self {
+            memory,
+            pieces,
+            next: 0,
+            remaining,
+        })
     }
 
     /// Moves at most `limit` bytes more.
@@ -77,7 +89,9 @@ impl UserBuf {
         let len = len.min(self.remaining);
         let mut done = 0;
         while done < len {
-            let Some((addr, piece)) = self.pieces.get_mut(self.next) else { break };
+            let Some((addr, piece)) = self.pieces.get_mut(self.next) else {
+                break;
+            };
             if *piece == 0 {
                 self.next += 1;
                 continue;
@@ -92,7 +106,11 @@ impl UserBuf {
                 break;
             }
         }
-        if done == 0 && len > 0 { Err(Errno::EFAULT) } else { Ok(done) }
+        if done == 0 && len > 0 {
+            Err(Errno::EFAULT)
+        } else {
+            Ok(done)
+        }
     }
 }
 

@@ -39,9 +39,22 @@ impl AnonInode {
     pub fn new(dev: u64, kind: Kind, ino: u64, clock: &Clock) -> Arc<Self> {
         let born = clock.now();
         let perm = if kind == Kind::Socket { 0o777 } else { 0o600 };
-        let meta = Meta { perm, uid: 0, gid: 0, atime: born, mtime: born };
+        let meta = Meta {
+            perm,
+            uid: 0,
+            gid: 0,
+            atime: born,
+            mtime: born,
+        };
         let attachments = Attachments::default();
-        Arc::new(Self { dev, kind, ino, born, meta: Mutex::new(meta), attachments })
+        Arc::new(Self {
+            dev,
+            kind,
+            ino,
+            born,
+            meta: Mutex::new(meta),
+            attachments,
+        })
     }
 
     /// Makes `/proc/PID/fd/N` open another end of `pipe`.
@@ -105,7 +118,10 @@ impl AnonFs {
     /// For device number `dev`.
     #[must_use]
     pub fn new(dev: u64, clock: &Clock) -> Arc<Self> {
-        Arc::new(Self { dev, root: AnonInode::new(dev, Kind::Regular, 0, clock) })
+        Arc::new(Self {
+            dev,
+            root: AnonInode::new(dev, Kind::Regular, 0, clock),
+        })
     }
 }
 
@@ -119,7 +135,11 @@ impl FileSystem for AnonFs {
     }
 
     fn stat(&self) -> FsStat {
-        FsStat { magic: ANON_MAGIC, block_size: 4096, ..FsStat::default() }
+        FsStat {
+            magic: ANON_MAGIC,
+            block_size: 4096,
+            ..FsStat::default()
+        }
     }
 
     fn dev(&self) -> u64 {

@@ -116,7 +116,14 @@ fn make_node(
     (uid, gid, perm): (u32, u32, u32),
 ) -> Arc<Node> {
     let now = clock.now();
-    let meta = Meta { perm, uid, gid, atime: now, mtime: now, ctime: now };
+    let meta = Meta {
+        perm,
+        uid,
+        gid,
+        atime: now,
+        mtime: now,
+        ctime: now,
+    };
     Arc::new(Node {
         dev,
         clock: clock.clone(),
@@ -182,14 +189,22 @@ impl Directory for Root {
         let pty = self.table.get(index).ok_or(Errno::ENOENT)?;
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |node: &Arc<Node>| {
-            node.pty.as_ref().is_some_and(|have| std::ptr::eq(have.as_ptr(), Arc::as_ptr(&pty)))
+            node.pty
+                .as_ref()
+                .is_some_and(|have| std::ptr::eq(have.as_ptr(), Arc::as_ptr(&pty)))
         };
         if let Some(node) = nodes.get(&index).filter(|node| is_same(node)) {
             return Ok(node.clone());
         }
         nodes.retain(|_, node| node.pty.as_ref().is_some_and(|p| p.strong_count() > 0));
         let rdev = make_dev(PTS_MAJOR, index);
-        let node = self.node(self.dev, u64::from(index) + 3, rdev, Some(&pty), caller.cred.uid);
+        let node = self.node(
+            self.dev,
+            u64::from(index) + 3,
+            rdev,
+            Some(&pty),
+            caller.cred.uid,
+        );
         nodes.insert(index, node.clone());
         Ok(node)
     }
@@ -202,12 +217,17 @@ impl Directory for Root {
         };
         let mut all = vec![entry("ptmx".to_owned(), 2)];
         let indices = self.table.indices();
-        all.extend(indices.into_iter().map(|i| entry(i.to_string(), u64::from(i) + 3)));
+        all.extend(
+            indices
+                .into_iter()
+                .map(|i| entry(i.to_string(), u64::from(i) + 3)),
+        );
         Ok(all)
     }
 
     fn revalidate(&self, caller: &Caller<'_>, name: &[u8], child: &Arc<dyn Inode>) -> bool {
-        self.lookup(caller, name).is_ok_and(|now| Arc::ptr_eq(&now, child))
+        self.lookup(caller, name)
+            .is_ok_and(|now| Arc::ptr_eq(&now, child))
     }
 }
 
@@ -245,7 +265,11 @@ impl FileSystem for DevPts {
     }
 
     fn stat(&self) -> FsStat {
-        FsStat { magic: DEVPTS_MAGIC, block_size: 4096, ..FsStat::default() }
+        FsStat {
+            magic: DEVPTS_MAGIC,
+            block_size: 4096,
+            ..FsStat::default()
+        }
     }
 
     fn dev(&self) -> u64 {

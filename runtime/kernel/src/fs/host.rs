@@ -51,7 +51,11 @@ impl Shared {
         let oldest = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             open.push_back(inode);
-            if open.len() > KEPT_OPEN { open.pop_front() } else { None }
+            if open.len() > KEPT_OPEN {
+                open.pop_front()
+            } else {
+                None
+            }
         };
         if let Some(inode) = oldest.and_then(|weak| weak.upgrade()) {
             inode.close_idle();
@@ -80,7 +84,14 @@ impl HostFs {
     ) -> Result<Arc<Self>, Errno> {
         let stat = dir.stat(None)?;
         let open = Mutex::default();
-        let shared = Arc::new(Shared { dev, host_dev: stat.dev, mode, clock, frames, open });
+        let shared = Arc::new(Shared {
+            dev,
+            host_dev: stat.dev,
+            mode,
+            clock,
+            frames,
+            open,
+        });
         let root = HostInode::root(&shared, dir.clone(), &stat);
         Ok(Arc::new(Self { shared, dir, root }))
     }

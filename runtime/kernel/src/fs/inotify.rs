@@ -16,7 +16,7 @@ use linux_abi::inotify::InotifyMask as Mask;
 use linux_abi::poll::PollEvents;
 
 use crate::error::SysResult;
-use crate::file::{Caller, File, Ioctl, IoFlags, IoSink, OpenFile};
+use crate::file::{Caller, File, IoFlags, IoSink, Ioctl, OpenFile};
 use crate::vfs::{Inode, Kind, Location};
 use crate::wait::WaitQueue;
 
@@ -75,7 +75,11 @@ struct Event {
 impl Event {
     /// Length of the name as it is read: with a terminator, padded to 16.
     fn padded_name(&self) -> usize {
-        if self.name.is_empty() { 0 } else { (self.name.len() + 1).next_multiple_of(HEADER) }
+        if self.name.is_empty() {
+            0
+        } else {
+            (self.name.len() + 1).next_multiple_of(HEADER)
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -138,7 +142,9 @@ impl Inotify {
             } else {
                 0
             };
-            watch.mask.store((mask - Mask::MASK_ADD).bits() | kept, Ordering::Relaxed);
+            watch
+                .mask
+                .store((mask - Mask::MASK_ADD).bits() | kept, Ordering::Relaxed);
             return Ok(watch.wd);
         }
         let mut state = self.lock();
@@ -161,7 +167,12 @@ impl Inotify {
     /// `EINVAL` when there is none with that number.
     pub fn remove_watch(&self, wd: i32) -> Result<(), Errno> {
         let watch = self.lock().watches.remove(&wd).ok_or(Errno::EINVAL)?;
-        self.push(Event { wd, mask: Mask::IGNORED, cookie: 0, name: Box::default() });
+        self.push(Event {
+            wd,
+            mask: Mask::IGNORED,
+            cookie: 0,
+            name: Box::default(),
+        });
         drop(watch);
         Ok(())
     }
@@ -171,7 +182,12 @@ impl Inotify {
         let is_gone = event.contains(Mask::DELETE_SELF);
         if wanted.intersects(event & Mask::ALL_EVENTS) {
             // The directory bit tells about the subject of child events only.
-            self.push(Event { wd: watch.wd, mask: event, cookie, name: name.into() });
+            self.push(Event {
+                wd: watch.wd,
+                mask: event,
+                cookie,
+                name: name.into(),
+            });
             if wanted.contains(Mask::ONESHOT) && !is_gone {
                 // The watch may be gone already; then there is nothing to end.
                 let _ = self.remove_watch(watch.wd);
@@ -189,8 +205,12 @@ impl Inotify {
             return;
         }
         if state.events.len() >= MAX_QUEUED {
-            let overflow =
-                Event { wd: -1, mask: Mask::Q_OVERFLOW, cookie: 0, name: Box::default() };
+            let overflow = Event {
+                wd: -1,
+                mask: Mask::Q_OVERFLOW,
+                cookie: 0,
+                name: Box::default(),
+            };
             if state.events.back() != Some(&overflow) {
                 state.events.push_back(overflow);
             }
@@ -234,7 +254,11 @@ impl File for Inotify {
                 break;
             }
             if let Err(error) = dst.put(&bytes) {
-                return if done == 0 { Err(error.into()) } else { Ok(done) };
+                return if done == 0 {
+                    Err(error.into())
+                } else {
+                    Ok(done)
+                };
             }
             done += bytes.len();
             state.events.pop_front();
@@ -247,7 +271,11 @@ impl File for Inotify {
     }
 
     fn readiness(&self) -> PollEvents {
-        if self.lock().events.is_empty() { PollEvents::empty() } else { PollEvents::READABLE }
+        if self.lock().events.is_empty() {
+            PollEvents::empty()
+        } else {
+            PollEvents::READABLE
+        }
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
@@ -258,7 +286,12 @@ impl File for Inotify {
         if req.request != linux_abi::ioctl::FIONREAD {
             return Err(Errno::ENOTTY.into());
         }
-        let len: usize = self.lock().events.iter().map(|e| HEADER + e.padded_name()).sum();
+        let len: usize = self
+            .lock()
+            .events
+            .iter()
+            .map(|e| HEADER + e.padded_name())
+            .sum();
         let len = i32::try_from(len).unwrap_or(i32::MAX);
         crate::file::put_ioctl(caller, req.arg, &len.to_le_bytes())
     }
@@ -357,5 +390,12 @@ pub fn opened(at: &Location) {
 
 /// The last descriptor of a description was closed.
 pub fn closed(at: &Location, was_writable: bool) {
-    tell_both(at, if was_writable { Mask::CLOSE_WRITE } else { Mask::CLOSE_NOWRITE });
+    tell_both(
+        at,
+        if was_writable {
+            Mask::CLOSE_WRITE
+        } else {
+            Mask::CLOSE_NOWRITE
+        },
+    );
 }

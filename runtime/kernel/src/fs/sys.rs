@@ -21,9 +21,15 @@ pub fn new(dev: u64, clock: &Clock, cpus: usize) -> Arc<VirtualFs> {
         next
     };
     let text = |ino: u64, text: String| -> VirtualNode {
-        space.text(ino, 0o444, move |_| Ok::<_, Errno>(text.clone().into_bytes()))
+        space.text(ino, 0o444, move |_| {
+            Ok::<_, Errno>(text.clone().into_bytes())
+        })
     };
-    let range = if cpus > 1 { format!("0-{}\n", cpus - 1) } else { "0\n".to_owned() };
+    let range = if cpus > 1 {
+        format!("0-{}\n", cpus - 1)
+    } else {
+        "0\n".to_owned()
+    };
     let cpu = FixedDir::new()
         .with("online", text(number(), range.clone()))
         .with("possible", text(number(), range.clone()))
@@ -37,10 +43,11 @@ pub fn new(dev: u64, clock: &Clock, cpus: usize) -> Arc<VirtualFs> {
         .with("cpu", space.dir(number(), 0o755, cpu))
         .with("node", space.dir(number(), 0o755, node));
     let devices = FixedDir::new().with("system", space.dir(number(), 0o755, system));
-    let hugepage = FixedDir::new()
-        .with("enabled", text(number(), "always madvise [never]\n".to_owned()));
-    let mm = FixedDir::new()
-        .with("transparent_hugepage", space.dir(number(), 0o755, hugepage));
+    let hugepage = FixedDir::new().with(
+        "enabled",
+        text(number(), "always madvise [never]\n".to_owned()),
+    );
+    let mm = FixedDir::new().with("transparent_hugepage", space.dir(number(), 0o755, hugepage));
     let kernel = FixedDir::new().with("mm", space.dir(number(), 0o755, mm));
     let empty = |ino| space.dir(ino, 0o755, FixedDir::new());
     let root = FixedDir::new()

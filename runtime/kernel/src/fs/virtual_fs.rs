@@ -54,7 +54,10 @@ pub trait VirtualDir: Send + Sync {
 
 enum Body {
     Dir(Box<dyn VirtualDir>),
-    Text { read: Arc<ReadText>, write: Option<Arc<WriteText>> },
+    Text {
+        read: Arc<ReadText>,
+        write: Option<Arc<WriteText>>,
+    },
     Link(Box<FollowLink>),
 }
 
@@ -69,7 +72,10 @@ impl VirtualSpace {
     /// A space of nodes on device `dev`, all as old as now.
     #[must_use]
     pub fn new(dev: u64, clock: &Clock) -> Self {
-        Self { dev, time: clock.now() }
+        Self {
+            dev,
+            time: clock.now(),
+        }
     }
 
     fn node(&self, ino: u64, perm: u32, body: Body) -> VirtualNode {
@@ -95,7 +101,14 @@ impl VirtualSpace {
         perm: u32,
         read: impl Fn(&Caller<'_>) -> Result<Vec<u8>, Errno> + Send + Sync + 'static,
     ) -> VirtualNode {
-        self.node(ino, perm, Body::Text { read: Arc::new(read), write: None })
+        self.node(
+            ino,
+            perm,
+            Body::Text {
+                read: Arc::new(read),
+                write: None,
+            },
+        )
     }
 
     /// A link.
@@ -211,9 +224,15 @@ impl Inode for VirtualNode {
         _at: &Location,
         _flags: OpenFlags,
     ) -> Option<Result<Arc<dyn File>, Errno>> {
-        let Body::Text { read, write } = &self.body else { return None };
+        let Body::Text { read, write } = &self.body else {
+            return None;
+        };
         let (read, write) = (read.clone(), write.clone());
-        Some(Ok(Arc::new(TextFile { read, write, text: Mutex::default() })))
+        Some(Ok(Arc::new(TextFile {
+            read,
+            write,
+            text: Mutex::default(),
+        })))
     }
 }
 
@@ -233,8 +252,12 @@ impl Directory for VirtualNode {
     }
 
     fn revalidate(&self, caller: &Caller<'_>, name: &[u8], child: &Arc<dyn Inode>) -> bool {
-        let Body::Dir(dir) = &self.body else { return false };
-        let (Ok(now), Ok(before)) = (dir.lookup(caller, name), child.attr()) else { return false };
+        let Body::Dir(dir) = &self.body else {
+            return false;
+        };
+        let (Ok(now), Ok(before)) = (dir.lookup(caller, name), child.attr()) else {
+            return false;
+        };
         now.ino == before.ino && now.kind() == before.kind && now.owner == (before.uid, before.gid)
     }
 }
@@ -259,7 +282,11 @@ impl File for TextFile {
             *text = Some((self.read)(caller)?);
         }
         let start = usize::try_from(*pos).unwrap_or(usize::MAX);
-        let rest = text.as_deref().and_then(|t| t.get(start..)).unwrap_or_default().to_vec();
+        let rest = text
+            .as_deref()
+            .and_then(|t| t.get(start..))
+            .unwrap_or_default()
+            .to_vec();
         drop(text);
         if rest.is_empty() {
             return Ok(0);
@@ -278,7 +305,11 @@ impl File for TextFile {
     ) -> SysResult<usize> {
         let write = self.write.as_ref().ok_or(Errno::EIO)?;
         let mut buf = vec![0; src.remaining().min(MAX_WRITE)];
-        let n = if buf.is_empty() { 0 } else { src.get(&mut buf)? };
+        let n = if buf.is_empty() {
+            0
+        } else {
+            src.get(&mut buf)?
+        };
         write(caller, &buf[..n])?;
         *pos += u64::try_from(n).unwrap_or(0);
         Ok(n)
@@ -294,7 +325,8 @@ impl File for TextFile {
             Whence::Current => pos,
             _ => return Err(Errno::EINVAL.into()),
         };
-        base.checked_add_signed(offset).ok_or_else(|| Errno::EINVAL.into())
+        base.checked_add_signed(offset)
+            .ok_or_else(|| Errno::EINVAL.into())
     }
 }
 
@@ -321,7 +353,10 @@ impl FixedDir {
 
 impl VirtualDir for FixedDir {
     fn lookup(&self, _caller: &Caller<'_>, name: &[u8]) -> Result<Arc<VirtualNode>, Errno> {
-        let found = self.entries.iter().find(|(have, _)| have.as_bytes() == name);
+        let found = self
+            .entries
+            .iter()
+            .find(|(have, _)| have.as_bytes() == name);
         found.map(|(_, node)| node.clone()).ok_or(Errno::ENOENT)
     }
 
@@ -347,7 +382,12 @@ impl VirtualFs {
     /// A file system called `name` with this root.
     #[must_use]
     pub fn new(name: &'static str, magic: u32, root: VirtualNode) -> Arc<Self> {
-        Arc::new(Self { name, magic, dev: root.space.dev, root: Arc::new(root) })
+        Arc::new(Self {
+            name,
+            magic,
+            dev: root.space.dev,
+            root: Arc::new(root),
+        })
     }
 }
 
@@ -361,7 +401,11 @@ impl FileSystem for VirtualFs {
     }
 
     fn stat(&self) -> FsStat {
-        FsStat { magic: self.magic, block_size: 4096, ..FsStat::default() }
+        FsStat {
+            magic: self.magic,
+            block_size: 4096,
+            ..FsStat::default()
+        }
     }
 
     fn dev(&self) -> u64 {

@@ -97,8 +97,19 @@ impl FileWorld {
     /// # Errors
     /// `ENOSPC` when the limits are too small for the standard files.
     pub fn boot(parts: WorldParts) -> Result<Arc<Self>, Errno> {
-        let WorldParts { root, clock, random, frames, groups, console, .. } = &parts;
-        let limits = TmpLimits { bytes: parts.memory_limit, inodes: 1 << 20 };
+        let WorldParts {
+            root,
+            clock,
+            random,
+            frames,
+            groups,
+            console,
+            ..
+        } = &parts;
+        let limits = TmpLimits {
+            bytes: parts.memory_limit,
+            inodes: 1 << 20,
+        };
         let tmpfs = |dev, perm| TmpFs::new(dev, clock.clone(), limits, frames.clone(), perm);
         let anonymous = AnonFs::new(DEV_ANON, clock);
         let namespace = Namespace::new(root.clone(), "overlay", anonymous);
@@ -126,8 +137,18 @@ impl FileWorld {
         let pts = DevPts::new(DEV_PTS, clock.clone(), ptys);
         let shm = tmpfs(DEV_DEV_SHM, 0o1777)?;
         world.mount_at("/dev", dev_fs, "tmpfs", MountFlags::NO_SUID)?;
-        world.mount_at("/dev/pts", pts, "devpts", MountFlags::NO_SUID | MountFlags::NO_EXEC)?;
-        world.mount_at("/dev/shm", shm, "shm", MountFlags::NO_SUID | MountFlags::NO_DEV)?;
+        world.mount_at(
+            "/dev/pts",
+            pts,
+            "devpts",
+            MountFlags::NO_SUID | MountFlags::NO_EXEC,
+        )?;
+        world.mount_at(
+            "/dev/shm",
+            shm,
+            "shm",
+            MountFlags::NO_SUID | MountFlags::NO_DEV,
+        )?;
         if let Some(proc) = parts.proc {
             world.mount_at("/proc", proc, "proc", safe)?;
         }
@@ -154,8 +175,14 @@ impl FileWorld {
         let context = FsContext::new(self.namespace.clone());
         let start = || context.root();
         let find = || {
-            Walk::new(&caller, &context, start(), path.as_bytes(), Resolve::empty())?
-                .finish(WalkFlags::FOLLOW | WalkFlags::DIRECTORY)
+            Walk::new(
+                &caller,
+                &context,
+                start(),
+                path.as_bytes(),
+                Resolve::empty(),
+            )?
+            .finish(WalkFlags::FOLLOW | WalkFlags::DIRECTORY)
         };
         let at = match find() {
             Err(Errno::ENOENT) => {
@@ -180,7 +207,9 @@ impl FileWorld {
     #[must_use]
     pub fn mounted(&self, name: &[u8]) -> Option<Arc<dyn FileSystem>> {
         let mounts = self.namespace.mounts();
-        let found = mounts.iter().find(|mount| mount.fs().name().as_bytes() == name);
+        let found = mounts
+            .iter()
+            .find(|mount| mount.fs().name().as_bytes() == name);
         found.map(|mount| mount.fs().clone())
     }
 
@@ -188,7 +217,8 @@ impl FileWorld {
     #[must_use]
     pub fn anonymous(&self, name: &str) -> Location {
         let inode = AnonInode::new(DEV_ANON, Kind::Regular, 1, &self.clock);
-        self.namespace.anonymous(inode, format!("anon_inode:{name}").as_bytes())
+        self.namespace
+            .anonymous(inode, format!("anon_inode:{name}").as_bytes())
     }
 
     /// A description of `file`, which is outside every tree.
@@ -238,14 +268,17 @@ impl FileWorld {
     #[must_use]
     pub fn open_console(&self) -> Option<Arc<OpenFile>> {
         let console = self.console.as_ref()?;
-        let place = self.path("/dev/console").unwrap_or_else(|| self.anonymous("[console]"));
+        let place = self
+            .path("/dev/console")
+            .unwrap_or_else(|| self.anonymous("[console]"));
         Some(OpenFile::new(console.open(), place, OpenFlags::RDWR))
     }
 
     /// Where the terminal called `name` (`pts/0`) is.
     #[must_use]
     pub fn pty_place(&self, name: &str) -> Location {
-        self.path(&format!("/dev/{name}")).unwrap_or_else(|| self.anonymous("[pts]"))
+        self.path(&format!("/dev/{name}"))
+            .unwrap_or_else(|| self.anonymous("[pts]"))
     }
 
     fn path(&self, path: &str) -> Option<Location> {

@@ -63,7 +63,8 @@ impl Mm {
                         return Err(Errno::EINVAL);
                     }
                     // Dropping lazily freed pages at once is one of the allowed outcomes.
-                    self.space.unmap(GuestAddr(part.start), part.end - part.start);
+                    self.space
+                        .unmap(GuestAddr(part.start), part.end - part.start);
                 }
                 advice::POPULATE_READ => self.touch(&mut state, part, Access::Read)?,
                 advice::POPULATE_WRITE => self.touch(&mut state, part, Access::Write)?,
@@ -77,11 +78,12 @@ impl Mm {
     fn touch(&self, state: &mut State, range: Range<u64>, access: Access) -> Result<(), Errno> {
         let mut at = range.start;
         while at < range.end {
-            self.fault_locked(state, at, access, 0).map_err(|error| match error {
-                FaultError::NotPermitted => Errno::EINVAL,
-                FaultError::Bus => Errno::EFAULT,
-                FaultError::NotMapped | FaultError::OutOfMemory => Errno::ENOMEM,
-            })?;
+            self.fault_locked(state, at, access, 0)
+                .map_err(|error| match error {
+                    FaultError::NotPermitted => Errno::EINVAL,
+                    FaultError::Bus => Errno::EFAULT,
+                    FaultError::NotMapped | FaultError::OutOfMemory => Errno::ENOMEM,
+                })?;
             at += PAGE;
         }
         Ok(())
@@ -113,7 +115,13 @@ impl Mm {
     ///
     /// # Errors
     /// `EINVAL`, `ENOMEM` for holes and beyond the limit.
-    pub fn mlock(&self, addr: u64, len: u64, how: Locking, limits: &MemLimits) -> Result<(), Errno> {
+    pub fn mlock(
+        &self,
+        addr: u64,
+        len: u64,
+        how: Locking,
+        limits: &MemLimits,
+    ) -> Result<(), Errno> {
         let start = page_floor(addr);
         let len = len.checked_add(addr - start).ok_or(Errno::EINVAL)?;
         let range = user_range(start, len).ok_or(Errno::EINVAL)?;
@@ -135,11 +143,17 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         let is_covered = state.vmas.covers(range.clone());
-        state.vmas.update(range.clone(), |vma| vma.flags.set(VmaFlags::LOCKED, wants));
+        state
+            .vmas
+            .update(range.clone(), |vma| vma.flags.set(VmaFlags::LOCKED, wants));
         if how == Locking::Lock {
             self.populate_locked(&mut state, range);
         }
-        if is_covered { Ok(()) } else { Err(Errno::ENOMEM) }
+        if is_covered {
+            Ok(())
+        } else {
+            Err(Errno::ENOMEM)
+        }
     }
 
     /// Locks (or unlocks) everything there is, and everything to come.
@@ -203,12 +217,21 @@ impl Mm {
             if invalidates && vma.flags.contains(VmaFlags::LOCKED) {
                 return Err(Errno::EBUSY);
             }
-            if let (true, Some(backing)) = (waits && vma.flags.contains(VmaFlags::SHARED), &vma.backing) {
+            if let (true, Some(backing)) =
+                (waits && vma.flags.contains(VmaFlags::SHARED), &vma.backing)
+            {
                 let first = vma.page_index(vma.start);
-                backing.object.sync_pages(first, vma.len() / PAGE).map_err(|_| Errno::EIO)?;
+                backing
+                    .object
+                    .sync_pages(first, vma.len() / PAGE)
+                    .map_err(|_| Errno::EIO)?;
             }
         }
-        if is_covered { Ok(()) } else { Err(Errno::ENOMEM) }
+        if is_covered {
+            Ok(())
+        } else {
+            Err(Errno::ENOMEM)
+        }
     }
 }
 

@@ -63,7 +63,10 @@ impl From<elfuse_machine::OutOfMemory> for FaultError {
 /// Page-table permissions for an area's permissions.
 pub(super) fn table_prot(prot: ProtFlags) -> Prot {
     let mut table = Prot::empty();
-    table.set(Prot::READ, prot.intersects(ProtFlags::READ | ProtFlags::WRITE));
+    table.set(
+        Prot::READ,
+        prot.intersects(ProtFlags::READ | ProtFlags::WRITE),
+    );
     table.set(Prot::WRITE, prot.contains(ProtFlags::WRITE));
     table.set(Prot::EXEC, prot.contains(ProtFlags::EXEC));
     table
@@ -133,7 +136,9 @@ impl Mm {
         let index = vma.page_index(va);
         if vma.flags.contains(VmaFlags::SHARED) {
             let can_write = is_write || is_memory(&*backing.object, vma);
-            let page = backing.object.page(index, can_write && full.contains(Prot::WRITE))?;
+            let page = backing
+                .object
+                .page(index, can_write && full.contains(Prot::WRITE))?;
             let prot = if can_write { full } else { full - Prot::WRITE };
             return Ok(self.space.map(GuestAddr(va), page, prot)?);
         }
@@ -158,7 +163,9 @@ impl Mm {
             if at == va || self.space.lookup(GuestAddr(at)).is_some() {
                 continue;
             }
-            let Ok(page) = backing.object.page(vma.page_index(at), false) else { return };
+            let Ok(page) = backing.object.page(vma.page_index(at), false) else {
+                return;
+            };
             if self.space.map(GuestAddr(at), page, prot).is_err() {
                 return;
             }
@@ -198,16 +205,25 @@ fn is_only_owner(frame: &Frame) -> bool {
 /// area, and write permission only if it was given before.
 fn readable_prot(vma: &Vma, have: Prot) -> Prot {
     let full = table_prot(vma.prot);
-    if have.contains(Prot::WRITE) { full } else { full - Prot::WRITE }
+    if have.contains(Prot::WRITE) {
+        full
+    } else {
+        full - Prot::WRITE
+    }
 }
 
 /// Shared memory that is no file need not hear of the first write.
 fn is_memory(_object: &dyn Mappable, vma: &Vma) -> bool {
-    vma.backing.as_ref().is_some_and(|backing| backing.file.is_none())
+    vma.backing
+        .as_ref()
+        .is_some_and(|backing| backing.file.is_none())
 }
 
 fn grow_stack(state: &mut State, addr: u64, stack_limit: u64) -> Result<(), FaultError> {
-    let above = state.vmas.find_at_or_above(addr).ok_or(FaultError::NotMapped)?;
+    let above = state
+        .vmas
+        .find_at_or_above(addr)
+        .ok_or(FaultError::NotMapped)?;
     if !above.flags.contains(VmaFlags::GROWSDOWN) {
         return Err(FaultError::NotMapped);
     }

@@ -32,7 +32,8 @@ impl Mm {
             }
             let is_shared = vma.flags.intersects(VmaFlags::SHARED | VmaFlags::VDSO);
             let share = if is_shared { Share::Shared } else { Share::Cow };
-            self.space.copy_range_to(&child.space, GuestAddr(vma.start), vma.len(), share)?;
+            self.space
+                .copy_range_to(&child.space, GuestAddr(vma.start), vma.len(), share)?;
         }
         let (auxv, exe, data) = (state.auxv.clone(), state.exe.clone(), state.data_bytes);
         drop(state);

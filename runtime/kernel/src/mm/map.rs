@@ -55,7 +55,9 @@ impl Mm {
     /// # Errors
     /// `EINVAL`, `ENOMEM`, `EEXIST`, `EPERM`, in Linux's order.
     pub fn mmap(&self, request: MapRequest, limits: &MemLimits) -> Result<u64, Errno> {
-        let len = page_ceil(request.len).filter(|&l| l <= TASK_SIZE).ok_or(Errno::ENOMEM)?;
+        let len = page_ceil(request.len)
+            .filter(|&l| l <= TASK_SIZE)
+            .ok_or(Errno::ENOMEM)?;
         if len == 0 {
             return Err(Errno::EINVAL);
         }
@@ -65,7 +67,11 @@ impl Mm {
         if request.place == Place::Empty && !state.vmas.is_free(range.clone()) {
             return Err(Errno::EEXIST);
         }
-        let replaced: u64 = state.vmas.overlapping(range.clone()).map(|vma| vma.len()).sum();
+        let replaced: u64 = state
+            .vmas
+            .overlapping(range.clone())
+            .map(|vma| vma.len())
+            .sum();
         check_area_count(&state, state.vmas.splits(range.clone()) + 1)?;
         let vma = Vma {
             start,
@@ -102,7 +108,8 @@ impl Mm {
         }
         let mut state = self.lock();
         if state.vmas.splits(range.clone()) == 2
-            && state.vmas.find(range.start).map(|v| v.start) == state.vmas.find(range.end).map(|v| v.start)
+            && state.vmas.find(range.start).map(|v| v.start)
+                == state.vmas.find(range.end).map(|v| v.start)
         {
             check_area_count(&state, 1)?;
         }
@@ -146,7 +153,9 @@ impl Mm {
         let mut state = self.lock();
         let mut at = range.start;
         while at < range.end {
-            let Some(vma) = state.vmas.find(at).cloned() else { return Err(Errno::ENOMEM) };
+            let Some(vma) = state.vmas.find(at).cloned() else {
+                return Err(Errno::ENOMEM);
+            };
             let part = at..vma.end.min(range.end);
             at = part.end;
             if prot.contains(ProtFlags::WRITE) && !vma.flags.contains(VmaFlags::MAYWRITE) {
@@ -185,7 +194,9 @@ impl Mm {
     pub fn brk(&self, wanted: u64, limits: &MemLimits) -> u64 {
         let mut state = self.lock();
         let Layout { brk_start, brk, .. } = state.layout;
-        let (Some(new_end), Some(old_end)) = (page_ceil(wanted), page_ceil(brk)) else { return brk };
+        let (Some(new_end), Some(old_end)) = (page_ceil(wanted), page_ceil(brk)) else {
+            return brk;
+        };
         if wanted < brk_start || new_end >= TASK_SIZE {
             return brk;
         }
@@ -221,7 +232,11 @@ impl Mm {
     pub(super) fn check_commit(&self, vma: &Vma) -> Result<(), Errno> {
         let counts = is_data(vma) && !vma.flags.contains(VmaFlags::NORESERVE);
         let total = u64::try_from(self.machine.frames_total()).unwrap_or(u64::MAX);
-        if counts && vma.len() / PAGE > total { Err(Errno::ENOMEM) } else { Ok(()) }
+        if counts && vma.len() / PAGE > total {
+            Err(Errno::ENOMEM)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -271,7 +286,11 @@ fn choose(state: &State, request: &MapRequest, len: u64) -> Result<u64, Errno> {
 }
 
 pub(super) fn check_area_count(state: &State, added: usize) -> Result<(), Errno> {
-    if state.vmas.len() + added > MAX_AREAS { Err(Errno::ENOMEM) } else { Ok(()) }
+    if state.vmas.len() + added > MAX_AREAS {
+        Err(Errno::ENOMEM)
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn check_limits(
@@ -314,11 +333,23 @@ impl Mm {
         let mut state = self.lock();
         let mut va = at.0;
         for (page, table) in pages {
-            self.space.map(GuestAddr(va), page.clone(), *table).map_err(|_| Errno::ENOMEM)?;
+            self.space
+                .map(GuestAddr(va), page.clone(), *table)
+                .map_err(|_| Errno::ENOMEM)?;
             let is_code = table.contains(elfuse_machine::Prot::EXEC);
-            let kind = if is_code { VmaFlags::VDSO } else { VmaFlags::VDSO | VmaFlags::VVAR };
+            let kind = if is_code {
+                VmaFlags::VDSO
+            } else {
+                VmaFlags::VDSO | VmaFlags::VVAR
+            };
             let prot = if is_code { prot } else { ProtFlags::READ };
-            state.vmas.insert(Vma { start: va, end: va + PAGE, prot, flags: kind, backing: None });
+            state.vmas.insert(Vma {
+                start: va,
+                end: va + PAGE,
+                prot,
+                flags: kind,
+                backing: None,
+            });
             va += PAGE;
         }
         Ok(())

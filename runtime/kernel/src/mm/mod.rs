@@ -23,9 +23,9 @@ use std::sync::Arc;
 use elfuse_machine::Machine;
 pub use elfuse_machine::{GuestAddr, Page};
 
+pub use advise::Locking;
 pub use fault::FaultError;
 pub use map::{MapRequest, Place};
-pub use advise::Locking;
 pub use shared::SharedMemory;
 pub use space::{Layout, MemLimits, Mm, MmSummary};
 pub use user::{IoVec, UserAddr, UserMemory};
@@ -86,7 +86,10 @@ impl FrameSource {
     /// # Errors
     /// [`MapError::OutOfMemory`].
     pub fn alloc(&self) -> Result<Page, MapError> {
-        let frame = self.machine.alloc_frame_zeroed().map_err(|_| MapError::OutOfMemory)?;
+        let frame = self
+            .machine
+            .alloc_frame_zeroed()
+            .map_err(|_| MapError::OutOfMemory)?;
         Ok(Page::Anon(frame))
     }
 }

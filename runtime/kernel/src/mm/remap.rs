@@ -34,7 +34,9 @@ impl Mm {
             return Err(Errno::EINVAL);
         }
         let old_len = page_ceil(old_len).ok_or(Errno::EINVAL)?;
-        let new_len = page_ceil(new_len).filter(|&len| len != 0).ok_or(Errno::EINVAL)?;
+        let new_len = page_ceil(new_len)
+            .filter(|&len| len != 0)
+            .ok_or(Errno::EINVAL)?;
         if keeps && old_len != new_len {
             return Err(Errno::EINVAL);
         }
@@ -62,7 +64,11 @@ impl Mm {
         if new_len == old_len && !is_fixed && !keeps {
             return Ok(old);
         }
-        let grown = Vma { start: old, end: old + new_len, ..vma.clone() };
+        let grown = Vma {
+            start: old,
+            end: old + new_len,
+            ..vma.clone()
+        };
         self.check_growth(&state, &grown, old_len, limits)?;
         let next_is_free = vma.end == old_range.end
             && old + new_len <= TASK_SIZE
@@ -81,10 +87,16 @@ impl Mm {
             new_addr
         } else {
             let hint = user_range(new_addr, new_len)
-                .filter(|range| keeps && range.start >= MMAP_MIN && state.vmas.is_free(range.clone()))
+                .filter(|range| {
+                    keeps && range.start >= MMAP_MIN && state.vmas.is_free(range.clone())
+                })
                 .map(|range| range.start);
-            hint.or_else(|| state.vmas.find_free(new_len, MMAP_MIN..state.layout.mmap_base))
-                .ok_or(Errno::ENOMEM)?
+            hint.or_else(|| {
+                state
+                    .vmas
+                    .find_free(new_len, MMAP_MIN..state.layout.mmap_base)
+            })
+            .ok_or(Errno::ENOMEM)?
         };
         check_area_count(&state, 3)?;
         let dropped = self.unmap_locked(&mut state, target..target + new_len);
@@ -106,14 +118,22 @@ impl Mm {
             return Err(Errno::EAGAIN);
         }
         if added > 0 {
-            let extra = Vma { start: grown.start, end: grown.start + added, ..grown.clone() };
+            let extra = Vma {
+                start: grown.start,
+                end: grown.start + added,
+                ..grown.clone()
+            };
             check_limits(state, &extra, 0, limits)?;
         }
         self.check_commit(grown)
     }
 
     fn grow_in_place(&self, state: &mut State, vma: &Vma, added: std::ops::Range<u64>) {
-        let mut more = Vma { start: added.start, end: added.end, ..vma.clone() };
+        let mut more = Vma {
+            start: added.start,
+            end: added.end,
+            ..vma.clone()
+        };
         if let Some(backing) = &mut more.backing {
             backing.offset += added.start - vma.start;
         }
@@ -133,7 +153,11 @@ impl Mm {
         keeps: bool,
     ) -> Result<Vec<Vma>, Errno> {
         let source = state.vmas.find(old.start).cloned().ok_or(Errno::EFAULT)?;
-        let mut moved = Vma { start: new.start, end: new.end, ..source.clone() };
+        let mut moved = Vma {
+            start: new.start,
+            end: new.end,
+            ..source.clone()
+        };
         moved.flags.remove(VmaFlags::HEAP | VmaFlags::STACK);
         if let Some(backing) = &mut moved.backing {
             backing.offset += old.start - source.start;
@@ -142,12 +166,18 @@ impl Mm {
         let mut to = new.start;
         while from < old.end && to < new.end {
             if let Some((page, prot)) = self.space.lookup(GuestAddr(from)) {
-                self.space.map(GuestAddr(to), page, prot).map_err(|_| Errno::ENOMEM)?;
+                self.space
+                    .map(GuestAddr(to), page, prot)
+                    .map_err(|_| Errno::ENOMEM)?;
             }
             (from, to) = (from + PAGE, to + PAGE);
         }
         self.space.unmap(GuestAddr(old.start), old.end - old.start);
-        let dropped = if keeps { Vec::new() } else { self.unmap_locked(state, old) };
+        let dropped = if keeps {
+            Vec::new()
+        } else {
+            self.unmap_locked(state, old)
+        };
         state.data_bytes += if is_data(&moved) { moved.len() } else { 0 };
         let (range, is_locked) = (new.clone(), moved.flags.contains(VmaFlags::LOCKED));
         state.vmas.insert(moved);

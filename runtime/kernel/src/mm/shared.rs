@@ -24,7 +24,11 @@ impl SharedMemory {
     #[must_use]
     pub fn new(machine: &Arc<Machine>, pages: u64) -> Arc<Self> {
         let frames = Ranked::new(Rank::SharedPages, BTreeMap::new());
-        Arc::new(Self { machine: Arc::clone(machine), pages, frames })
+        Arc::new(Self {
+            machine: Arc::clone(machine),
+            pages,
+            frames,
+        })
     }
 }
 
@@ -37,7 +41,10 @@ impl Mappable for SharedMemory {
         if let Some(frame) = frames.get(&page_index) {
             return Ok(Page::Anon(frame.clone()));
         }
-        let frame = self.machine.alloc_frame_zeroed().map_err(|_| MapError::OutOfMemory)?;
+        let frame = self
+            .machine
+            .alloc_frame_zeroed()
+            .map_err(|_| MapError::OutOfMemory)?;
         frames.insert(page_index, frame.clone());
         Ok(Page::Anon(frame))
     }

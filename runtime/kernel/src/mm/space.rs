@@ -116,7 +116,10 @@ impl Mm {
     ///
     /// # Errors
     /// [`OutOfMemory`](elfuse_machine::OutOfMemory) without memory for tables.
-    pub fn new(machine: &Arc<Machine>, layout: Layout) -> Result<Self, elfuse_machine::OutOfMemory> {
+    pub fn new(
+        machine: &Arc<Machine>,
+        layout: Layout,
+    ) -> Result<Self, elfuse_machine::OutOfMemory> {
         let state = State {
             vmas: VmaMap::default(),
             layout,
@@ -196,20 +199,29 @@ impl Mm {
     #[must_use]
     pub fn is_shared_at(&self, addr: u64) -> bool {
         let state = self.lock();
-        state.vmas.find(addr).is_some_and(|vma| vma.flags.contains(VmaFlags::SHARED))
+        state
+            .vmas
+            .find(addr)
+            .is_some_and(|vma| vma.flags.contains(VmaFlags::SHARED))
     }
 
     /// Faults so far: without and with I/O.
     #[must_use]
     pub fn faults(&self) -> (u64, u64) {
-        (self.minor_faults.load(Ordering::Relaxed), self.major_faults.load(Ordering::Relaxed))
+        (
+            self.minor_faults.load(Ordering::Relaxed),
+            self.major_faults.load(Ordering::Relaxed),
+        )
     }
 
     /// Sizes.
     #[must_use]
     pub fn summary(&self) -> MmSummary {
         let mut state = self.lock();
-        let mut sum = MmSummary { total: state.vmas.total(), ..MmSummary::default() };
+        let mut sum = MmSummary {
+            total: state.vmas.total(),
+            ..MmSummary::default()
+        };
         for vma in state.vmas.iter() {
             let resident = self.space.resident_pages(GuestAddr(vma.start), vma.len());
             sum.resident += u64::try_from(resident).unwrap_or(0) * PAGE;

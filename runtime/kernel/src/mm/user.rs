@@ -33,7 +33,11 @@ impl UserAddr {
 
     /// Without the tag byte that the processor ignores.
     const fn untagged(self) -> u64 {
-        if self.0 & (1 << 55) == 0 { self.0 & 0x00ff_ffff_ffff_ffff } else { self.0 }
+        if self.0 & (1 << 55) == 0 {
+            self.0 & 0x00ff_ffff_ffff_ffff
+        } else {
+            self.0
+        }
     }
 }
 
@@ -74,16 +78,24 @@ impl UserMemory {
     fn range(addr: UserAddr, len: usize) -> Result<u64, Errno> {
         let start = addr.untagged();
         let end = start.checked_add(byte_count(len)).ok_or(Errno::EFAULT)?;
-        if end > TASK_SIZE { Err(Errno::EFAULT) } else { Ok(start) }
+        if end > TASK_SIZE {
+            Err(Errno::EFAULT)
+        } else {
+            Ok(start)
+        }
     }
 
     fn repair(&self, fault: MemFault) -> Result<(), Errno> {
-        self.mm.fault(fault.addr.0, fault.access, self.stack_limit).map_err(|_| Errno::EFAULT)
+        self.mm
+            .fault(fault.addr.0, fault.access, self.stack_limit)
+            .map_err(|_| Errno::EFAULT)
     }
 
     /// Copies in; says how many bytes came before a fault.
     pub fn read_partial(&self, addr: UserAddr, buf: &mut [u8]) -> usize {
-        let Ok(start) = Self::range(addr, buf.len()) else { return 0 };
+        let Ok(start) = Self::range(addr, buf.len()) else {
+            return 0;
+        };
         let mut done = 0;
         while done < buf.len() {
             let at = GuestAddr(start + byte_count(done));
@@ -102,7 +114,9 @@ impl UserMemory {
 
     /// Copies out; says how many bytes went before a fault.
     pub fn write_partial(&self, addr: UserAddr, data: &[u8]) -> usize {
-        let Ok(start) = Self::range(addr, data.len()) else { return 0 };
+        let Ok(start) = Self::range(addr, data.len()) else {
+            return 0;
+        };
         let mut done = 0;
         while done < data.len() {
             let at = GuestAddr(start + byte_count(done));
@@ -124,7 +138,11 @@ impl UserMemory {
     /// # Errors
     /// `EFAULT`; `buf` is then partly filled.
     pub fn copy_in(&self, addr: UserAddr, buf: &mut [u8]) -> Result<(), Errno> {
-        if self.read_partial(addr, buf) == buf.len() { Ok(()) } else { Err(Errno::EFAULT) }
+        if self.read_partial(addr, buf) == buf.len() {
+            Ok(())
+        } else {
+            Err(Errno::EFAULT)
+        }
     }
 
     /// Copies out.
@@ -132,14 +150,21 @@ impl UserMemory {
     /// # Errors
     /// `EFAULT`; the memory is then partly written.
     pub fn copy_out(&self, addr: UserAddr, data: &[u8]) -> Result<(), Errno> {
-        if self.write_partial(addr, data) == data.len() { Ok(()) } else { Err(Errno::EFAULT) }
+        if self.write_partial(addr, data) == data.len() {
+            Ok(())
+        } else {
+            Err(Errno::EFAULT)
+        }
     }
 
     /// Copies a value in.
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn read_value<T: FromBytes + IntoBytes + FromZeros>(&self, addr: UserAddr) -> Result<T, Errno> {
+    pub fn read_value<T: FromBytes + IntoBytes + FromZeros>(
+        &self,
+        addr: UserAddr,
+    ) -> Result<T, Errno> {
         let mut value = T::new_zeroed();
         self.copy_in(addr, value.as_mut_bytes())?;
         Ok(value)
@@ -149,7 +174,11 @@ impl UserMemory {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn write_value<T: IntoBytes + Immutable>(&self, addr: UserAddr, value: &T) -> Result<(), Errno> {
+    pub fn write_value<T: IntoBytes + Immutable>(
+        &self,
+        addr: UserAddr,
+        value: &T,
+    ) -> Result<(), Errno> {
         self.copy_out(addr, value.as_bytes())
     }
 
@@ -232,7 +261,11 @@ impl UserMemory {
             if let Some((page, _)) = self.mm.space().lookup(at) {
                 return Ok(page);
             }
-            self.repair(MemFault { addr: at, access, done: 0 })?;
+            self.repair(MemFault {
+                addr: at,
+                access,
+                done: 0,
+            })?;
         }
     }
 }

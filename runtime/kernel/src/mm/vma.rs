@@ -161,29 +161,41 @@ impl VmaMap {
     /// The area that contains `addr`.
     #[must_use]
     pub fn find(&self, addr: u64) -> Option<&Vma> {
-        self.areas.range(..=addr).next_back().map(|(_, vma)| vma).filter(|vma| addr < vma.end)
+        self.areas
+            .range(..=addr)
+            .next_back()
+            .map(|(_, vma)| vma)
+            .filter(|vma| addr < vma.end)
     }
 
     /// The first area that ends above `addr`.
     #[must_use]
     pub fn find_at_or_above(&self, addr: u64) -> Option<&Vma> {
-        self.find(addr).or_else(|| self.areas.range(addr..).next().map(|(_, vma)| vma))
+        self.find(addr)
+            .or_else(|| self.areas.range(addr..).next().map(|(_, vma)| vma))
     }
 
     /// The last area that ends at or below `addr`.
     #[must_use]
     pub fn find_below(&self, addr: u64) -> Option<&Vma> {
-        self.areas.range(..addr).next_back().map(|(_, vma)| vma).filter(|vma| vma.end <= addr)
+        self.areas
+            .range(..addr)
+            .next_back()
+            .map(|(_, vma)| vma)
+            .filter(|vma| vma.end <= addr)
     }
 
     /// The parts of areas within `range`, in order.
     pub fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = Vma> {
         let first = self.find(range.start).map_or(range.start, |vma| vma.start);
         let upper = range.end.max(first);
-        self.areas.range(first..upper).map(|(_, vma)| vma).filter_map(move |vma| {
-            let part = vma.start.max(range.start)..vma.end.min(range.end);
-            (part.start < part.end).then(|| vma.slice(part))
-        })
+        self.areas
+            .range(first..upper)
+            .map(|(_, vma)| vma)
+            .filter_map(move |vma| {
+                let part = vma.start.max(range.start)..vma.end.min(range.end);
+                (part.start < part.end).then(|| vma.slice(part))
+            })
     }
 
     /// Is every page of `range` in some area?
@@ -202,7 +214,8 @@ impl VmaMap {
     /// Is no page of `range` in any area?
     #[must_use]
     pub fn is_free(&self, range: Range<u64>) -> bool {
-        self.find_at_or_above(range.start).is_none_or(|vma| vma.start >= range.end)
+        self.find_at_or_above(range.start)
+            .is_none_or(|vma| vma.start >= range.end)
     }
 
     /// Adds an area where nothing is, merging it with its neighbours.
@@ -218,7 +231,11 @@ impl VmaMap {
                 vma = before;
             }
         }
-        if self.areas.get(&vma.end).is_some_and(|after| vma.can_merge(after)) {
+        if self
+            .areas
+            .get(&vma.end)
+            .is_some_and(|after| vma.can_merge(after))
+        {
             if let Some(after) = self.areas.remove(&vma.end) {
                 vma.end = after.end;
             }
@@ -234,9 +251,12 @@ impl VmaMap {
             .filter_map(|part| self.find(part.start).map(|vma| vma.start))
             .collect();
         for (start, part) in whole.into_iter().zip(&parts) {
-            let Some(vma) = self.areas.remove(&start) else { continue };
+            let Some(vma) = self.areas.remove(&start) else {
+                continue;
+            };
             if vma.start < part.start {
-                self.areas.insert(vma.start, vma.slice(vma.start..part.start));
+                self.areas
+                    .insert(vma.start, vma.slice(vma.start..part.start));
             }
             if part.end < vma.end {
                 self.areas.insert(part.end, vma.slice(part.end..vma.end));
@@ -276,10 +296,17 @@ impl VmaMap {
     pub fn find_free(&self, len: u64, bounds: Range<u64>) -> Option<u64> {
         let mut top = bounds.end;
         for vma in self.areas.range(..bounds.end).rev().map(|(_, vma)| vma) {
-            if top.checked_sub(len).is_some_and(|start| start >= vma.end && start >= bounds.start) {
+            if top
+                .checked_sub(len)
+                .is_some_and(|start| start >= vma.end && start >= bounds.start)
+            {
                 return Some(top - len);
             }
-            let guard = if vma.flags.contains(VmaFlags::GROWSDOWN) { STACK_GUARD } else { 0 };
+            let guard = if vma.flags.contains(VmaFlags::GROWSDOWN) {
+                STACK_GUARD
+            } else {
+                0
+            };
             top = top.min(vma.start.saturating_sub(guard));
             if top < bounds.start {
                 return None;

@@ -31,7 +31,11 @@ fn agrees(map: &VmaMap, model: &[Option<u64>]) {
         .enumerate()
         .filter(|(i, page)| page.is_some() && (*i == 0 || model[i - 1] != **page))
         .count();
-    assert_eq!(map.len(), runs, "neighbours that do not differ are one area");
+    assert_eq!(
+        map.len(),
+        runs,
+        "neighbours that do not differ are one area"
+    );
 }
 
 proptest! {

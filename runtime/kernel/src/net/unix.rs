@@ -156,7 +156,10 @@ impl UnixSocket {
     pub fn peer_name(&self) -> Result<Option<UnixName>, Errno> {
         let (peer, known) = {
             let state = self.lock();
-            (state.peer.clone().ok_or(Errno::ENOTCONN)?, state.peer_name.clone())
+            (
+                state.peer.clone().ok_or(Errno::ENOTCONN)?,
+                state.peer_name.clone(),
+            )
         };
         Ok(peer.upgrade().map_or(known, |peer| peer.name()))
     }
@@ -199,7 +202,11 @@ impl UnixSocket {
     /// Sets how long calls that receive (or send) wait at most.
     pub fn set_timeout(&self, is_receive: bool, wait: Option<Duration>) {
         let timeouts = &mut self.lock().timeouts;
-        *(if is_receive { &mut timeouts.receive } else { &mut timeouts.send }) = wait;
+        *(if is_receive {
+            &mut timeouts.receive
+        } else {
+            &mut timeouts.send
+        }) = wait;
     }
 
     /// The socket itself, to be named.
@@ -241,10 +248,18 @@ impl UnixSocket {
         if state.name.is_none() || state.peer.is_some() {
             return Err(Errno::EINVAL);
         }
-        let limit = usize::try_from(backlog).unwrap_or(MAX_BACKLOG).min(MAX_BACKLOG);
+        let limit = usize::try_from(backlog)
+            .unwrap_or(MAX_BACKLOG)
+            .min(MAX_BACKLOG);
         match &mut state.backlog {
             Some(have) => have.limit = limit,
-            None => state.backlog = Some(Backlog { limit, waiting: VecDeque::new(), cred }),
+            None => {
+                state.backlog = Some(Backlog {
+                    limit,
+                    waiting: VecDeque::new(),
+                    cred,
+                })
+            }
         }
         drop(state);
         self.queue.wake_all();
@@ -281,7 +296,11 @@ impl UnixSocket {
         let mut theirs = target.lock();
         let listener_name = theirs.name.clone();
         let is_shut = theirs.is_read_shut;
-        let backlog = theirs.backlog.as_mut().filter(|_| !is_shut).ok_or(Errno::ECONNREFUSED)?;
+        let backlog = theirs
+            .backlog
+            .as_mut()
+            .filter(|_| !is_shut)
+            .ok_or(Errno::ECONNREFUSED)?;
         if backlog.waiting.len() > backlog.limit {
             return Err(Errno::EAGAIN);
         }
@@ -328,7 +347,11 @@ impl UnixSocket {
         let next = backlog.waiting.pop_front();
         drop(state);
         self.queue.wake_all();
-        next.ok_or(if is_shut { Errno::EINVAL } else { Errno::EAGAIN })
+        next.ok_or(if is_shut {
+            Errno::EINVAL
+        } else {
+            Errno::EAGAIN
+        })
     }
 
     fn peer_to_send(&self) -> Result<Arc<Self>, Errno> {
@@ -339,7 +362,9 @@ impl UnixSocket {
         if state.is_write_shut {
             return Err(Errno::EPIPE);
         }
-        let Some(peer) = &state.peer else { return Err(Errno::ENOTCONN) };
+        let Some(peer) = &state.peer else {
+            return Err(Errno::ENOTCONN);
+        };
         match peer.upgrade() {
             Some(peer) => Ok(peer),
             None if self.is_datagram() => Err(Errno::ECONNREFUSED),
@@ -367,7 +392,11 @@ impl UnixSocket {
             }
             Some(_) => {
                 let is_connected = self.lock().peer.is_some();
-                return Err(if is_connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
+                return Err(if is_connected {
+                    Errno::EISCONN
+                } else {
+                    Errno::EOPNOTSUPP
+                });
             }
             None => self.peer_to_send()?,
         };
@@ -393,7 +422,13 @@ impl UnixSocket {
         }
         data.truncate(filled);
         let cred = ancillary.cred.unwrap_or(cred);
-        let message = Message { data, pos: 0, files: ancillary.files.clone(), cred, from };
+        let message = Message {
+            data,
+            pos: 0,
+            files: ancillary.files.clone(),
+            cred,
+            from,
+        };
         receiver.deliver(message, self.kind == SocketKind::Stream);
         Ok(filled)
     }
@@ -405,7 +440,10 @@ impl UnixSocket {
             return Err(Errno::EPIPE);
         }
         if self.is_datagram()
-            && state.peer.as_ref().is_some_and(|p| !std::ptr::eq(p.as_ptr(), sender.me.as_ptr()))
+            && state
+                .peer
+                .as_ref()
+                .is_some_and(|p| !std::ptr::eq(p.as_ptr(), sender.me.as_ptr()))
         {
             return Err(Errno::EPERM);
         }
@@ -417,7 +455,11 @@ impl UnixSocket {
         if is_full {
             return Err(Errno::EAGAIN);
         }
-        Ok(if self.kind == SocketKind::Stream { room } else { total })
+        Ok(if self.kind == SocketKind::Stream {
+            room
+        } else {
+            total
+        })
     }
 
     fn deliver(&self, message: Message, may_merge: bool) {
@@ -448,13 +490,24 @@ impl UnixSocket {
                 return Err(Errno::EINVAL);
             }
             if !self.is_datagram() && !state.is_connected {
-                return Err(if is_stream { Errno::EINVAL } else { Errno::ENOTCONN });
+                return Err(if is_stream {
+                    Errno::EINVAL
+                } else {
+                    Errno::ENOTCONN
+                });
             }
             let is_over = state.is_read_shut || (state.is_peer_gone && !self.is_datagram());
-            return if is_over { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
+            return if is_over {
+                Ok(Received::default())
+            } else {
+                Err(Errno::EAGAIN)
+            };
         }
-        let received =
-            if is_stream { state.take_bytes(dst, peek)? } else { state.take_message(dst, peek)? };
+        let received = if is_stream {
+            state.take_bytes(dst, peek)?
+        } else {
+            state.take_message(dst, peek)?
+        };
         drop(state);
         if !peek {
             self.wake_sender();
@@ -504,12 +557,7 @@ impl UnixSocket {
 }
 
 impl State {
-    fn connect_to(
-        &mut self,
-        peer: &Arc<UnixSocket>,
-        peer_name: Option<UnixName>,
-        cred: PeerCred,
-    ) {
+    fn connect_to(&mut self, peer: &Arc<UnixSocket>, peer_name: Option<UnixName>, cred: PeerCred) {
         self.peer = Some(Arc::downgrade(peer));
         self.is_connected = true;
         self.peer_name = peer_name;

@@ -79,7 +79,10 @@ impl Strand {
                 RUNNING => RUNNING_WOKEN,
                 _ => return,
             };
-            match self.state.compare_exchange(state, next, Ordering::SeqCst, Ordering::SeqCst) {
+            match self
+                .state
+                .compare_exchange(state, next, Ordering::SeqCst, Ordering::SeqCst)
+            {
                 Ok(_) => break,
                 Err(other) => state = other,
             }
@@ -94,14 +97,21 @@ impl Strand {
     /// As `make_runnable`; a guest that runs is brought back to the kernel too.
     pub fn interrupt(self: &Arc<Self>) {
         self.make_runnable();
-        let kick = self.running_on.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kick = self
+            .running_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(kick) = kick {
             kick.kick();
         }
     }
 
     fn set_running_on(&self, kick: Option<KickHandle>) {
-        *self.running_on.lock().unwrap_or_else(PoisonError::into_inner) = kick;
+        *self
+            .running_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = kick;
     }
 }
 
@@ -187,8 +197,12 @@ impl Scheduler {
         if self.wants_slice.swap(true, Ordering::SeqCst) {
             return;
         }
-        let Some(this) = self.this.upgrade() else { return };
-        let handle = self.timers.arm(self.clock.after(SLICE_NS), Arc::new(SliceEnd(this)));
+        let Some(this) = self.this.upgrade() else {
+            return;
+        };
+        let handle = self
+            .timers
+            .arm(self.clock.after(SLICE_NS), Arc::new(SliceEnd(this)));
         let old = self.lock().slice.replace(handle);
         drop(old);
     }
@@ -196,7 +210,11 @@ impl Scheduler {
     fn end_slices(&self) {
         self.wants_slice.store(false, Ordering::SeqCst);
         let queue = self.lock();
-        let running = if queue.ready.is_empty() { Vec::new() } else { queue.running.clone() };
+        let running = if queue.ready.is_empty() {
+            Vec::new()
+        } else {
+            queue.running.clone()
+        };
         drop(queue);
         running.iter().for_each(KickHandle::kick);
         if !running.is_empty() {
@@ -241,7 +259,10 @@ impl Scheduler {
                 return Some(strand);
             }
             queue.idle_workers += 1;
-            queue = self.work_arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .work_arrived
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
             queue.idle_workers -= 1;
         }
     }
@@ -256,7 +277,11 @@ impl Scheduler {
             Some(work) => work.poll(cpu, &mut context),
             None => Polled::Finished,
         };
-        let finished = if polled == Polled::Finished { slot.take() } else { None };
+        let finished = if polled == Polled::Finished {
+            slot.take()
+        } else {
+            None
+        };
         drop(slot);
         strand.set_running_on(None);
         drop(finished);

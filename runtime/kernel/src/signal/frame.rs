@@ -61,7 +61,11 @@ pub fn reported(stack: &SigStack, sp: u64) -> SigStack {
     } else {
         0
     };
-    SigStack { flags: state | (stack.flags & SS_AUTODISARM), pad: 0, ..*stack }
+    SigStack {
+        flags: state | (stack.flags & SS_AUTODISARM),
+        pad: 0,
+        ..*stack
+    }
 }
 
 /// Sets up the handler of `action`: afterwards the thread runs it.
@@ -104,7 +108,10 @@ pub fn push(task: &Arc<Task>, action: &SigAction, info: &SigInfo) -> Result<(), 
     }
     signals.with_thread(tid, |thread| {
         if thread.altstack.flags & SS_AUTODISARM != 0 {
-            thread.altstack = SigStack { flags: SS_DISABLE, ..SigStack::default() };
+            thread.altstack = SigStack {
+                flags: SS_DISABLE,
+                ..SigStack::default()
+            };
         }
     });
     signals.set_blocked(tid, mask);
@@ -116,7 +123,11 @@ fn choose_stack(altstack: &SigStack, flags: SaFlags, sp: u64) -> Result<u64, Err
     if is_on(altstack, sp) && is_usable {
         // An overflow of the alternate stack must not go unnoticed.
         let below = sp.wrapping_sub(FRAME_LEN + RECORD_LEN + 16);
-        return if is_on(altstack, below) { Ok(sp) } else { Err(Errno::EFAULT) };
+        return if is_on(altstack, below) {
+            Ok(sp)
+        } else {
+            Err(Errno::EFAULT)
+        };
     }
     if flags.contains(SaFlags::ONSTACK) && is_usable {
         return Ok(altstack.sp.wrapping_add(altstack.size));
@@ -154,10 +165,21 @@ fn write_frame(
     let fp_len = size_of::<FpRecord>();
     mcontext.reserved[..fp_len].copy_from_slice(record.as_bytes());
     if is_fault {
-        let esr = EsrRecord { magic: ESR_MAGIC, size: ESR_SIZE, esr: task.last_syndrome() };
+        let esr = EsrRecord {
+            magic: ESR_MAGIC,
+            size: ESR_SIZE,
+            esr: task.last_syndrome(),
+        };
         mcontext.reserved[fp_len..fp_len + 16].copy_from_slice(esr.as_bytes());
     }
-    let uc = UContext { flags: 0, link: 0, stack: *stack, sigmask: mask.0, unused: [0; 16], mcontext };
+    let uc = UContext {
+        flags: 0,
+        link: 0,
+        stack: *stack,
+        sigmask: mask.0,
+        unused: [0; 16],
+        mcontext,
+    };
     let frame = RtSigFrame { info: *info, uc };
     task.write_value(UserAddr(at), &frame)
 }
@@ -209,7 +231,11 @@ fn find_fp(reserved: &[u8; 4096]) -> Result<FpState, Errno> {
         if magic == FPSIMD_MAGIC && size == FPSIMD_SIZE {
             let record = FpRecord::read_from_bytes(&reserved[at..at + len]);
             let record = record.map_err(|_| Errno::EFAULT)?;
-            return Ok(FpState { v: record.v, fpsr: record.fpsr, fpcr: record.fpcr });
+            return Ok(FpState {
+                v: record.v,
+                fpsr: record.fpsr,
+                fpcr: record.fpcr,
+            });
         }
         at += len;
     }
@@ -230,13 +256,20 @@ pub fn set_altstack(task: &Task, new: SigStack, sp: u64) -> Result<(), Errno> {
             return Err(Errno::EINVAL);
         }
         if mode == SS_DISABLE {
-            thread.altstack = SigStack { flags: new.flags, ..SigStack::default() };
+            thread.altstack = SigStack {
+                flags: new.flags,
+                ..SigStack::default()
+            };
             return Ok(());
         }
         if new.size < linux_abi::signal::MINSIGSTKSZ {
             return Err(Errno::ENOMEM);
         }
-        thread.altstack = SigStack { flags: new.flags & SS_AUTODISARM, pad: 0, ..new };
+        thread.altstack = SigStack {
+            flags: new.flags & SS_AUTODISARM,
+            pad: 0,
+            ..new
+        };
         Ok(())
     });
     change.unwrap_or(Err(Errno::ESRCH))

@@ -52,7 +52,9 @@ impl Pending {
     /// Takes a signal of `wanted`: those the program caused first, then by number.
     pub fn take(&mut self, wanted: SigSet) -> Option<SigInfo> {
         let have = self.set & wanted;
-        let signal = (have & SigSet::SYNCHRONOUS).lowest().or_else(|| have.lowest())?;
+        let signal = (have & SigSet::SYNCHRONOUS)
+            .lowest()
+            .or_else(|| have.lowest())?;
         let at = self.queue.iter().position(|info| info.signo == signal)?;
         let info = self.queue.remove(at)?;
         if !self.queue.iter().any(|other| other.signo == signal) {

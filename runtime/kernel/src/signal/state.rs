@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use elfuse_machine::AttentionHandle;
 use linux_abi::Errno;
 use linux_abi::signal::{
-    SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SI_USER, SaFlags, SigAction, SigInfo,
-    SigStack, SS_DISABLE,
+    SI_USER, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SS_DISABLE, SaFlags, SigAction,
+    SigInfo, SigStack,
 };
 
 use super::{Default, Pending, SigSet, default_action};
@@ -54,8 +54,15 @@ impl Actions {
     /// `execve`: handlers become defaults, ignored signals stay ignored.
     pub fn reset_handlers(&self) {
         for action in self.0.lock().iter_mut() {
-            let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
-            *action = SigAction { handler, ..SigAction::default() };
+            let handler = if action.handler == SIG_IGN {
+                SIG_IGN
+            } else {
+                SIG_DFL
+            };
+            *action = SigAction {
+                handler,
+                ..SigAction::default()
+            };
         }
     }
 
@@ -126,7 +133,10 @@ impl ThreadSignals {
     /// A thread that blocks `blocked`.
     #[must_use]
     pub fn new(notify: Notify, blocked: SigSet) -> Self {
-        let altstack = SigStack { flags: SS_DISABLE, ..SigStack::default() };
+        let altstack = SigStack {
+            flags: SS_DISABLE,
+            ..SigStack::default()
+        };
         Self {
             pending: Pending::default(),
             blocked,
@@ -190,7 +200,9 @@ pub struct Signals {
 
 impl State {
     fn refresh(&self, tid: i32) {
-        let Some(thread) = self.threads.get(&tid) else { return };
+        let Some(thread) = self.threads.get(&tid) else {
+            return;
+        };
         let pending = thread.pending.set() | self.shared.set();
         let has_work = self.group_exit.is_some()
             || self.stopped.is_some()
@@ -205,16 +217,22 @@ impl State {
 
     fn interrupt_all(&self) {
         self.refresh_all();
-        self.threads.values().for_each(|thread| thread.notify.strand.interrupt());
+        self.threads
+            .values()
+            .for_each(|thread| thread.notify.strand.interrupt());
     }
 
     fn flush(&mut self, which: SigSet) {
         self.shared.flush(which);
-        self.threads.values_mut().for_each(|thread| thread.pending.flush(which));
+        self.threads
+            .values_mut()
+            .for_each(|thread| thread.pending.flush(which));
     }
 
     fn wants(&self, tid: i32, signal: i32) -> bool {
-        self.threads.get(&tid).is_some_and(|t| !(t.blocked & !t.awaited).has(signal))
+        self.threads
+            .get(&tid)
+            .is_some_and(|t| !(t.blocked & !t.awaited).has(signal))
     }
 }
 
@@ -228,7 +246,11 @@ impl Signals {
             group_exit: None,
             stopped: None,
         };
-        Self { state: Ranked::new(Rank::Signals, state), actions, arrived: WaitQueue::new() }
+        Self {
+            state: Ranked::new(Rank::Signals, state),
+            actions,
+            arrived: WaitQueue::new(),
+        }
     }
 
     fn lock(&self) -> RankedGuard<'_, State> {
@@ -294,7 +316,10 @@ impl Signals {
     pub fn set_blocked(&self, tid: i32, blocked: SigSet) -> SigSet {
         let mut state = self.lock();
         let blocked = blocked & !SigSet::UNBLOCKABLE;
-        let old = state.threads.get_mut(&tid).map(|t| std::mem::replace(&mut t.blocked, blocked));
+        let old = state
+            .threads
+            .get_mut(&tid)
+            .map(|t| std::mem::replace(&mut t.blocked, blocked));
         let old = old.unwrap_or_default();
         state.refresh(tid);
         let newly = state.shared.set() & blocked & !old;
@@ -308,7 +333,11 @@ impl Signals {
     #[must_use]
     pub fn pending_for(&self, tid: i32) -> SigSet {
         let state = self.lock();
-        let own = state.threads.get(&tid).map(|t| t.pending.set()).unwrap_or_default();
+        let own = state
+            .threads
+            .get(&tid)
+            .map(|t| t.pending.set())
+            .unwrap_or_default();
         own | state.shared.set()
     }
 
@@ -318,14 +347,23 @@ impl Signals {
         let state = self.lock();
         let thread = state.threads.get(&tid);
         let own = thread.map(|t| t.pending.set()).unwrap_or_default();
-        [own, state.shared.set(), thread.map(|t| t.blocked).unwrap_or_default()]
+        [
+            own,
+            state.shared.set(),
+            thread.map(|t| t.blocked).unwrap_or_default(),
+        ]
     }
 
     /// Queued signals.
     #[must_use]
     pub fn queued(&self) -> usize {
         let state = self.lock();
-        state.shared.len() + state.threads.values().map(|t| t.pending.len()).sum::<usize>()
+        state.shared.len()
+            + state
+                .threads
+                .values()
+                .map(|t| t.pending.len())
+                .sum::<usize>()
     }
 
     /// Sends a signal that the sender may send.
@@ -356,7 +394,9 @@ impl Signals {
     /// A signal for what the thread itself did: it cannot be ignored or blocked.
     pub fn force(&self, tid: i32, info: SigInfo) {
         let mut state = self.lock();
-        let Some(thread) = state.threads.get_mut(&tid) else { return };
+        let Some(thread) = state.threads.get_mut(&tid) else {
+            return;
+        };
         let is_blocked = thread.blocked.has(info.signo);
         thread.blocked.remove(info.signo);
         let action = self.actions.get(info.signo);
@@ -409,7 +449,9 @@ impl Signals {
             if let Some(status) = state.group_exit {
                 return Next::Exit(status, true);
             }
-            let Some(thread) = state.threads.get(&tid) else { return Next::Nothing };
+            let Some(thread) = state.threads.get(&tid) else {
+                return Next::Nothing;
+            };
             if thread.must_exit {
                 return Next::Exit(ExitStatus::Code(0), false);
             }
@@ -417,7 +459,9 @@ impl Signals {
                 return Next::Stopped;
             }
             let wanted = !thread.blocked;
-            let Some(info) = dequeue(state, tid, wanted) else { return Next::Nothing };
+            let Some(info) = dequeue(state, tid, wanted) else {
+                return Next::Nothing;
+            };
             let action = self.actions.take(info.signo);
             match action.handler {
                 SIG_IGN => {}
@@ -425,7 +469,10 @@ impl Signals {
                     Default::Ignore => {}
                     Default::Stop => return Next::Stop(info),
                     Default::End { dumps_core } => {
-                        let status = ExitStatus::Signal { signal: info.signo, dumps_core };
+                        let status = ExitStatus::Signal {
+                            signal: info.signo,
+                            dumps_core,
+                        };
                         state.group_exit = Some(status);
                         state.interrupt_all();
                         return Next::Exit(status, true);
@@ -517,7 +564,12 @@ fn prepare(state: &mut State, signal: i32) -> StopChange {
 }
 
 fn enqueue(state: &mut State, info: SigInfo, target: Target, limit: u64) -> Result<(), Errno> {
-    let queued = state.shared.len() + state.threads.values().map(|t| t.pending.len()).sum::<usize>();
+    let queued = state.shared.len()
+        + state
+            .threads
+            .values()
+            .map(|t| t.pending.len())
+            .sum::<usize>();
     let is_over = u64::try_from(queued).unwrap_or(u64::MAX) >= limit;
     if is_over && info.signo >= SIGRTMIN && info.code != SI_USER {
         return Err(Errno::EAGAIN);
@@ -556,5 +608,8 @@ fn wake_one(state: &State, signal: i32, target: Target) {
 
 fn dequeue(state: &mut State, tid: i32, wanted: SigSet) -> Option<SigInfo> {
     let thread = state.threads.get_mut(&tid)?;
-    thread.pending.take(wanted).or_else(|| state.shared.take(wanted))
+    thread
+        .pending
+        .take(wanted)
+        .or_else(|| state.shared.take(wanted))
 }

@@ -26,7 +26,11 @@ pub trait FromArg: Sized {
 
     /// Shows it as `strace` does.
     fn show(_task: &Task, raw: u64, out: &mut String) {
-        let _ = if raw > 0xffff { write!(out, "{raw:#x}") } else { write!(out, "{raw}") };
+        let _ = if raw > 0xffff {
+            write!(out, "{raw:#x}")
+        } else {
+            write!(out, "{raw}")
+        };
     }
 }
 
@@ -92,7 +96,11 @@ impl FromArg for UserAddr {
         Self(raw)
     }
     fn show(_task: &Task, raw: u64, out: &mut String) {
-        let _ = if raw == 0 { write!(out, "NULL") } else { write!(out, "{raw:#x}") };
+        let _ = if raw == 0 {
+            write!(out, "NULL")
+        } else {
+            write!(out, "{raw:#x}")
+        };
     }
 }
 
@@ -124,7 +132,10 @@ impl<T> UserPtr<T> {
     /// A pointer to `addr`.
     #[must_use]
     pub const fn new(addr: UserAddr) -> Self {
-        Self { addr, kind: PhantomData }
+        Self {
+            addr,
+            kind: PhantomData,
+        }
     }
 
     /// Is it null?
@@ -171,7 +182,11 @@ impl<T: IntoBytes + Immutable> UserPtr<T> {
     /// # Errors
     /// `EFAULT`.
     pub fn write_if(self, task: &Task, value: &T) -> Result<(), Errno> {
-        if self.is_null() { Ok(()) } else { self.write(task, value) }
+        if self.is_null() {
+            Ok(())
+        } else {
+            self.write(task, value)
+        }
     }
 }
 

@@ -45,7 +45,11 @@ pub(super) fn walk(
 
 /// How the last component of a path is treated by a call with `AT_*` flags.
 pub(super) fn follow_unless(flags: AtFlags) -> WalkFlags {
-    if flags.contains(AtFlags::SYMLINK_NOFOLLOW) { WalkFlags::empty() } else { WalkFlags::FOLLOW }
+    if flags.contains(AtFlags::SYMLINK_NOFOLLOW) {
+        WalkFlags::empty()
+    } else {
+        WalkFlags::FOLLOW
+    }
 }
 
 /// The place that descriptor and path name; an empty path (or none) with
@@ -76,12 +80,18 @@ pub(super) fn place_of(t: &Task, fd: Fd) -> Result<Location, Errno> {
 
 /// Installs a new description at the lowest free descriptor.
 pub(super) fn install(t: &Task, file: Arc<OpenFile>, cloexec: bool) -> Result<usize, Errno> {
-    let fd = t.files()?.install(file, cloexec, 0, t.process().limits().descriptors())?;
+    let fd = t
+        .files()?
+        .install(file, cloexec, 0, t.process().limits().descriptors())?;
     usize::try_from(fd.0).map_err(|_| Errno::EMFILE)
 }
 
 /// `AT_*` flags of which only `allowed` may be set.
 pub(super) fn at_flags(bits: u32, allowed: AtFlags) -> Result<AtFlags, Errno> {
     let flags = AtFlags::from_bits_retain(bits);
-    if (flags - allowed).is_empty() { Ok(flags) } else { Err(Errno::EINVAL) }
+    if (flags - allowed).is_empty() {
+        Ok(flags)
+    } else {
+        Err(Errno::EINVAL)
+    }
 }

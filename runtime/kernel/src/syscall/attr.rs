@@ -34,7 +34,14 @@ fn chmod(t: &Arc<Task>, at: &Location, mode: u32) -> SysResult {
     if at.inode().kind() == Kind::Symlink {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    change(t, at, &SetAttr { perm: Some(mode & 0o7777), ..SetAttr::default() })
+    change(
+        t,
+        at,
+        &SetAttr {
+            perm: Some(mode & 0o7777),
+            ..SetAttr::default()
+        },
+    )
 }
 
 /// `fchmod(2)`.
@@ -58,12 +65,19 @@ pub fn fchmodat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u32
 
 fn chown(t: &Arc<Task>, at: &Location, uid: u32, gid: u32) -> SysResult {
     let id = |id: u32| (id != u32::MAX).then_some(id);
-    let mut set = SetAttr { uid: id(uid), gid: id(gid), ..SetAttr::default() };
+    let mut set = SetAttr {
+        uid: id(uid),
+        gid: id(gid),
+        ..SetAttr::default()
+    };
     // Changing owners takes set-id bits away; that needs no right of its own.
     let perm = without_set_id(&at.inode().attr()?);
     t.as_caller(|caller| set_attributes(caller, at, &set))?;
     if perm.is_some() {
-        set = SetAttr { perm, ..SetAttr::default() };
+        set = SetAttr {
+            perm,
+            ..SetAttr::default()
+        };
         at.inode().set_attr(&set)?;
     }
     Ok(0)
@@ -126,7 +140,15 @@ pub fn utimensat(
     } else {
         locate(t, dirfd, path, at_flags(flags, allowed)?)?
     };
-    change(t, &at, &SetAttr { atime, mtime, ..SetAttr::default() })
+    change(
+        t,
+        &at,
+        &SetAttr {
+            atime,
+            mtime,
+            ..SetAttr::default()
+        },
+    )
 }
 
 /// `faccessat(2)`.
@@ -139,8 +161,11 @@ pub fn faccessat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u3
     let want = Access::from_bits(mode).ok_or(Errno::EINVAL)?;
     let allowed = AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
     let flags = at_flags(flags, allowed)?;
-    let cred =
-        if flags.contains(AtFlags::EACCESS) { t.fs_cred() } else { t.creds().for_access() };
+    let cred = if flags.contains(AtFlags::EACCESS) {
+        t.fs_cred()
+    } else {
+        t.creds().for_access()
+    };
     let text = path_arg(t, path)?;
     let at = if text.is_empty() && flags.contains(AtFlags::EMPTY_PATH) {
         place_of(t, dirfd)?
@@ -149,13 +174,19 @@ pub fn faccessat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u3
     } else {
         let start = super::at::start_of(t, dirfd, &text)?;
         let fs = t.fs()?;
-        let caller = crate::file::Caller { cred: &cred, task: Some(t) };
+        let caller = crate::file::Caller {
+            cred: &cred,
+            task: Some(t),
+        };
         let resolve = linux_abi::fcntl::Resolve::empty();
         let mut walk = crate::vfs::Walk::new(&caller, &fs, start, &text, resolve)?;
         walk.finish(follow_unless(flags))?
     };
     let attr = at.inode().attr()?;
-    let is_special = matches!(attr.kind, Kind::Char | Kind::Block | Kind::Fifo | Kind::Socket);
+    let is_special = matches!(
+        attr.kind,
+        Kind::Char | Kind::Block | Kind::Fifo | Kind::Socket
+    );
     may_access(&cred, &attr, want)?;
     if want.contains(Access::WRITE) && !is_special {
         at.mount.want_write()?;
@@ -165,13 +196,15 @@ pub fn faccessat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u3
 
 /// A new size that the limit allows.
 fn size_arg(t: &Arc<Task>, size: i64) -> SysResult<u64> {
-    u64::try_from(size).map_err(|_| Errno::EINVAL.into()).and_then(|size| {
-        if size > t.process().limits().soft(RLIMIT_FSIZE) {
-            raise(t, SIGXFSZ);
-            return Err(Errno::EFBIG.into());
-        }
-        Ok(size)
-    })
+    u64::try_from(size)
+        .map_err(|_| Errno::EINVAL.into())
+        .and_then(|size| {
+            if size > t.process().limits().soft(RLIMIT_FSIZE) {
+                raise(t, SIGXFSZ);
+                return Err(Errno::EFBIG.into());
+            }
+            Ok(size)
+        })
 }
 
 /// `truncate(2)`.
@@ -217,7 +250,9 @@ fn allocation(mode: u32) -> Result<Fallocate, Errno> {
 pub fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64) -> SysResult {
     let open = t.files()?.get(fd)?;
     let (start, len) = (u64::try_from(offset), u64::try_from(len));
-    let (Ok(start), Ok(len)) = (start, len) else { return Err(Errno::EINVAL.into()) };
+    let (Ok(start), Ok(len)) = (start, len) else {
+        return Err(Errno::EINVAL.into());
+    };
     if len == 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -232,11 +267,17 @@ pub fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64) -> Sys
         Kind::Regular => {}
         _ => return Err(Errno::ENODEV.into()),
     }
-    let end = start.checked_add(len).filter(|&end| end <= MAX_FILE_SIZE).ok_or(Errno::EFBIG)?;
+    let end = start
+        .checked_add(len)
+        .filter(|&end| end <= MAX_FILE_SIZE)
+        .ok_or(Errno::EFBIG)?;
     if matches!(how, Fallocate::Extend | Fallocate::Zero) {
         size_arg(t, i64::try_from(end).map_err(|_| Errno::EFBIG)?)?;
     }
-    inode.as_regular().ok_or(Errno::EOPNOTSUPP)?.allocate(how, start, len)?;
+    inode
+        .as_regular()
+        .ok_or(Errno::EOPNOTSUPP)?
+        .allocate(how, start, len)?;
     inotify::modified(open.location());
     Ok(0)
 }

@@ -57,9 +57,10 @@ async fn take(t: &Arc<Task>, from: &mut Side, len: usize, nonblock: bool) -> Sys
     };
     let data = match (read(), from.open.file().wait_queue()) {
         (Some(data), _) => data?,
-        (None, Some(queue)) if !nonblock => {
-            t.wait_for(queue, None, Restart::Sys, read).await?.unwrap_or(Err(AGAIN))?
-        }
+        (None, Some(queue)) if !nonblock => t
+            .wait_for(queue, None, Restart::Sys, read)
+            .await?
+            .unwrap_or(Err(AGAIN))?,
         _ => return Err(AGAIN),
     };
     from.advance(data.len());
@@ -68,12 +69,7 @@ async fn take(t: &Arc<Task>, from: &mut Side, len: usize, nonblock: bool) -> Sys
 
 /// Writes all of `data`; waits unless `nonblock`. Says how much was written when
 /// something stops it.
-async fn give(
-    t: &Arc<Task>,
-    to: &mut Side,
-    data: &[u8],
-    nonblock: bool,
-) -> (usize, SysResult<()>) {
+async fn give(t: &Arc<Task>, to: &mut Side, data: &[u8], nonblock: bool) -> (usize, SysResult<()>) {
     let mut done = 0;
     while done < data.len() {
         let write = || {
@@ -159,7 +155,9 @@ fn offset_arg(t: &Task, addr: UserPtr<i64>) -> SysResult<Option<u64>> {
     if addr.is_null() {
         return Ok(None);
     }
-    u64::try_from(addr.read(t)?).map(Some).map_err(|_| Errno::EINVAL.into())
+    u64::try_from(addr.read(t)?)
+        .map(Some)
+        .map_err(|_| Errno::EINVAL.into())
 }
 
 fn store_offset(t: &Task, addr: UserPtr<i64>, side: &Side) -> SysResult<()> {
@@ -171,7 +169,11 @@ fn store_offset(t: &Task, addr: UserPtr<i64>, side: &Side) -> SysResult<()> {
 
 fn check_modes(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
     let is_valid = from.flags().is_readable() && to.flags().is_writable();
-    if is_valid { Ok(()) } else { Err(Errno::EBADF.into()) }
+    if is_valid {
+        Ok(())
+    } else {
+        Err(Errno::EBADF.into())
+    }
 }
 
 /// `sendfile(2)`.
@@ -199,7 +201,16 @@ pub async fn sendfile(
         return Err(Errno::EINVAL.into());
     }
     let nonblock = to.flags().contains(OpenFlags::NONBLOCK);
-    let (mut from, mut to) = (Side { open: from, offset: pos }, Side { open: to, offset: None });
+    let (mut from, mut to) = (
+        Side {
+            open: from,
+            offset: pos,
+        },
+        Side {
+            open: to,
+            offset: None,
+        },
+    );
     let done = pump(t, &mut from, &mut to, count.min(0x7fff_f000), nonblock).await?;
     store_offset(t, offset, &from)?;
     Ok(done)
@@ -240,8 +251,16 @@ pub async fn copy_file_range(
             return Err(Errno::EINVAL.into());
         }
     }
-    let (mut from, mut to) =
-        (Side { open: from, offset: in_pos }, Side { open: to, offset: out_pos });
+    let (mut from, mut to) = (
+        Side {
+            open: from,
+            offset: in_pos,
+        },
+        Side {
+            open: to,
+            offset: out_pos,
+        },
+    );
     let done = pump(t, &mut from, &mut to, len.min(0x7fff_f000), false).await?;
     store_offset(t, in_offset, &from)?;
     store_offset(t, out_offset, &to)?;
@@ -286,8 +305,16 @@ pub async fn splice(
         Some(end) => end.room().max(1),
         None => CHUNK,
     };
-    let (mut from, mut to) =
-        (Side { open: from, offset: in_pos }, Side { open: to, offset: out_pos });
+    let (mut from, mut to) = (
+        Side {
+            open: from,
+            offset: in_pos,
+        },
+        Side {
+            open: to,
+            offset: out_pos,
+        },
+    );
     let done = pump(t, &mut from, &mut to, len.min(room), nonblock).await?;
     store_offset(t, in_offset, &from)?;
     store_offset(t, out_offset, &to)?;
@@ -311,13 +338,17 @@ pub async fn tee(t: &Arc<Task>, input: Fd, out: Fd, len: usize, flags: u32) -> S
     let peek = || source.peek(len.min(CHUNK)).ok();
     let data = match (peek(), from.file().wait_queue()) {
         (Some(data), _) => data,
-        (None, Some(queue)) if !nonblock => {
-            t.wait_for(queue, None, Restart::Sys, peek).await?.unwrap_or_default()
-        }
+        (None, Some(queue)) if !nonblock => t
+            .wait_for(queue, None, Restart::Sys, peek)
+            .await?
+            .unwrap_or_default(),
         _ => return Err(AGAIN),
     };
     let limit = sink.room().max(1).min(data.len());
-    let mut to = Side { open: to.clone(), offset: None };
+    let mut to = Side {
+        open: to.clone(),
+        offset: None,
+    };
     let (done, outcome) = give(t, &mut to, &data[..limit], nonblock).await;
     if done == 0 {
         outcome?;
@@ -326,13 +357,7 @@ pub async fn tee(t: &Arc<Task>, input: Fd, out: Fd, len: usize, flags: u32) -> S
 }
 
 /// `vmsplice(2)`: copies, which programs cannot tell from gifts.
-pub async fn vmsplice(
-    t: &Arc<Task>,
-    fd: Fd,
-    iov: UserAddr,
-    count: usize,
-    flags: u32,
-) -> SysResult {
+pub async fn vmsplice(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, flags: u32) -> SysResult {
     if flags & !SPLICE_FLAGS != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -404,7 +429,11 @@ pub fn fadvise64(t: &Arc<Task>, fd: Fd, _offset: i64, len: i64, advice: u32) -> 
     if open.file().downcast::<PipeEnd>().is_some() {
         return Err(Errno::ESPIPE.into());
     }
-    if len < 0 || advice > 5 { Err(Errno::EINVAL.into()) } else { Ok(0) }
+    if len < 0 || advice > 5 {
+        Err(Errno::EINVAL.into())
+    } else {
+        Ok(0)
+    }
 }
 
 /// `readahead(2)`.
@@ -413,6 +442,9 @@ pub fn readahead(t: &Arc<Task>, fd: Fd, _offset: i64, _count: usize) -> SysResul
     if !open.flags().is_readable() {
         return Err(Errno::EBADF.into());
     }
-    if open.location().inode().kind() == Kind::Regular { Ok(0) } else { Err(Errno::EINVAL.into()) }
+    if open.location().inode().kind() == Kind::Regular {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL.into())
+    }
 }
-

@@ -40,7 +40,9 @@ fn change(task: &Task, f: impl FnOnce(&Creds) -> Result<Creds, Errno>) -> SysRes
     let new = f(&old)?;
     let uid = new.uid.real;
     if new.uid.effective != old.uid.effective || new.gid.effective != old.gid.effective {
-        task.process().dumpable.store(0, std::sync::atomic::Ordering::Relaxed);
+        task.process()
+            .dumpable
+            .store(0, std::sync::atomic::Ordering::Relaxed);
     }
     task.set_creds(new);
     if let Some(entry) = task.kernel().processes().lock().get_mut(task.pid()) {
@@ -58,19 +60,27 @@ pub(super) fn setgid(task: &Arc<Task>, gid: u32) -> SysResult {
 }
 
 pub(super) fn setreuid(task: &Arc<Task>, real: u32, effective: u32) -> SysResult {
-    change(task, |creds| creds.set_reuid(optional_id(real), optional_id(effective)))
+    change(task, |creds| {
+        creds.set_reuid(optional_id(real), optional_id(effective))
+    })
 }
 
 pub(super) fn setregid(task: &Arc<Task>, real: u32, effective: u32) -> SysResult {
-    change(task, |creds| creds.set_regid(optional_id(real), optional_id(effective)))
+    change(task, |creds| {
+        creds.set_regid(optional_id(real), optional_id(effective))
+    })
 }
 
 pub(super) fn setresuid(task: &Arc<Task>, real: u32, effective: u32, saved: u32) -> SysResult {
-    change(task, |creds| creds.set_resuid([real, effective, saved].map(optional_id)))
+    change(task, |creds| {
+        creds.set_resuid([real, effective, saved].map(optional_id))
+    })
 }
 
 pub(super) fn setresgid(task: &Arc<Task>, real: u32, effective: u32, saved: u32) -> SysResult {
-    change(task, |creds| creds.set_resgid([real, effective, saved].map(optional_id)))
+    change(task, |creds| {
+        creds.set_resgid([real, effective, saved].map(optional_id))
+    })
 }
 
 pub(super) fn getresuid(
@@ -140,7 +150,10 @@ pub(super) fn setgroups(task: &Arc<Task>, count: i32, groups: UserPtr<u32>) -> S
         list.push(groups.at(index).read(task)?);
     }
     list.sort_unstable();
-    task.set_creds(Creds { groups: Arc::from(list), ..Creds::clone(&old) });
+    task.set_creds(Creds {
+        groups: Arc::from(list),
+        ..Creds::clone(&old)
+    });
     Ok(0)
 }
 
@@ -150,7 +163,13 @@ fn cap_structs(task: &Task, header: UserPtr<CapHeader>, head: &CapHeader) -> Res
         VERSION_1 => Ok(1),
         VERSION_2 | VERSION_3 => Ok(2),
         _ => {
-            header.write(task, &CapHeader { version: VERSION_3, pid: head.pid })?;
+            header.write(
+                task,
+                &CapHeader {
+                    version: VERSION_3,
+                    pid: head.pid,
+                },
+            )?;
             Err(Errno::EINVAL)
         }
     }
@@ -215,6 +234,10 @@ pub(super) fn capset(
         inheritable |= u64::from(value.inheritable) << (32 * index);
     }
     change(task, |creds| {
-        creds.set_caps(effective & FULL_SET, permitted & FULL_SET, inheritable & FULL_SET)
+        creds.set_caps(
+            effective & FULL_SET,
+            permitted & FULL_SET,
+            inheritable & FULL_SET,
+        )
     })
 }

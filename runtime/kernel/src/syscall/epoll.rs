@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fcntl::OpenFlags;
-use linux_abi::poll::{
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent, PollEvents,
-};
+use linux_abi::poll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent, PollEvents};
 use linux_abi::time::Timespec;
 use zerocopy::IntoBytes;
 
@@ -36,8 +34,10 @@ pub fn epoll_create1(t: &Arc<Task>, flags: u32) -> SysResult {
     if !(flags - OpenFlags::CLOEXEC).is_empty() {
         return Err(Errno::EINVAL.into());
     }
-    let open =
-        t.kernel().files().open_anonymous("[eventpoll]", Epoll::new(), OpenFlags::RDWR);
+    let open = t
+        .kernel()
+        .files()
+        .open_anonymous("[eventpoll]", Epoll::new(), OpenFlags::RDWR);
     Ok(install(t, open, flags.contains(OpenFlags::CLOEXEC))?)
 }
 
@@ -49,7 +49,11 @@ pub fn epoll_ctl(
     fd: Fd,
     event: UserPtr<EpollEvent>,
 ) -> SysResult {
-    let event = if op == EPOLL_CTL_DEL { EpollEvent::default() } else { event.read(t)? };
+    let event = if op == EPOLL_CTL_DEL {
+        EpollEvent::default()
+    } else {
+        event.read(t)?
+    };
     let files = t.files()?;
     let (set_file, target) = (files.get(epfd)?, files.get(fd)?);
     if target.file().wait_queue().is_none() {
@@ -84,14 +88,19 @@ async fn wait(
     deadline: Option<Deadline>,
 ) -> SysResult {
     let set = open.file().downcast::<Epoll>().ok_or(Errno::EINVAL)?;
-    let max = usize::try_from(max).ok().filter(|&n| n > 0 && n <= MAX_EVENTS);
+    let max = usize::try_from(max)
+        .ok()
+        .filter(|&n| n > 0 && n <= MAX_EVENTS);
     let max = max.ok_or(Errno::EINVAL)?;
     let queue = open.file().wait_queue().ok_or(Errno::EINVAL)?;
     let attempt = || {
         let found = set.collect(max);
         (!found.is_empty()).then_some(found)
     };
-    let found = t.wait_for(queue, deadline, Restart::Never, attempt).await?.unwrap_or_default();
+    let found = t
+        .wait_for(queue, deadline, Restart::Never, attempt)
+        .await?
+        .unwrap_or_default();
     t.copy_out(events.addr, found.as_bytes())?;
     Ok(found.len())
 }

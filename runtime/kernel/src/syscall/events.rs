@@ -35,7 +35,10 @@ fn flags_arg(bits: u32) -> SysResult<(OpenFlags, bool)> {
     if !(flags - (OpenFlags::CLOEXEC | OpenFlags::NONBLOCK)).is_empty() {
         return Err(Errno::EINVAL.into());
     }
-    Ok((flags - OpenFlags::CLOEXEC, flags.contains(OpenFlags::CLOEXEC)))
+    Ok((
+        flags - OpenFlags::CLOEXEC,
+        flags.contains(OpenFlags::CLOEXEC),
+    ))
 }
 
 fn open(
@@ -52,7 +55,12 @@ fn open(
 pub fn eventfd2(t: &Arc<Task>, count: u32, flags: u32) -> SysResult {
     let (status, cloexec) = flags_arg(flags & !EFD_SEMAPHORE)?;
     let file = EventFd::new(count, flags & EFD_SEMAPHORE != 0);
-    open(t, "[eventfd]", Arc::new(file), (status | OpenFlags::RDWR, cloexec))
+    open(
+        t,
+        "[eventfd]",
+        Arc::new(file),
+        (status | OpenFlags::RDWR, cloexec),
+    )
 }
 
 /// `timerfd_create(2)`.
@@ -90,13 +98,7 @@ pub fn timerfd_gettime(t: &Arc<Task>, fd: Fd, now: UserPtr<Itimerspec>) -> SysRe
 }
 
 /// `signalfd4(2)`: a new descriptor, or another mask for an old one.
-pub fn signalfd4(
-    t: &Arc<Task>,
-    fd: Fd,
-    mask: UserPtr<u64>,
-    size: usize,
-    flags: u32,
-) -> SysResult {
+pub fn signalfd4(t: &Arc<Task>, fd: Fd, mask: UserPtr<u64>, size: usize, flags: u32) -> SysResult {
     if size != 8 {
         return Err(Errno::EINVAL.into());
     }
@@ -104,10 +106,18 @@ pub fn signalfd4(
     let (status, cloexec) = flags_arg(flags)?;
     if fd.0 == -1 {
         let file = SignalFd::new(mask, t);
-        return open(t, "[signalfd]", Arc::new(file), (status | OpenFlags::RDWR, cloexec));
+        return open(
+            t,
+            "[signalfd]",
+            Arc::new(file),
+            (status | OpenFlags::RDWR, cloexec),
+        );
     }
     let file = t.files()?.get(fd)?;
-    file.file().downcast::<SignalFd>().ok_or(Errno::EINVAL)?.set_mask(mask);
+    file.file()
+        .downcast::<SignalFd>()
+        .ok_or(Errno::EINVAL)?
+        .set_mask(mask);
     usize::try_from(fd.0).map_err(|_| Errno::EBADF.into())
 }
 
@@ -137,7 +147,10 @@ pub fn inotify_add_watch(t: &Arc<Task>, fd: Fd, path: UserPath, mask: u32) -> Sy
 /// `inotify_rm_watch(2)`.
 pub fn inotify_rm_watch(t: &Arc<Task>, fd: Fd, wd: i32) -> SysResult {
     let file = t.files()?.get(fd)?;
-    file.file().downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove_watch(wd)?;
+    file.file()
+        .downcast::<Inotify>()
+        .ok_or(Errno::EINVAL)?
+        .remove_watch(wd)?;
     Ok(0)
 }
 
@@ -148,7 +161,13 @@ pub fn memfd_create(t: &Arc<Task>, name: UserStr, flags: u32) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let name = t.read_cstr(name.0, MFD_NAME_MAX + 1);
-    let name = name.map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
+    let name = name.map_err(|e| {
+        if e == Errno::ENAMETOOLONG {
+            Errno::EINVAL
+        } else {
+            e
+        }
+    })?;
     let files = t.kernel().files();
     let cred = t.fs_cred();
     let is_noexec = flags & MFD_NOEXEC_SEAL != 0;

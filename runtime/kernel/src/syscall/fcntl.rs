@@ -120,7 +120,10 @@ fn bits(bits: u32) -> SysResult {
 }
 
 fn sealable(open: &OpenFile) -> Result<&TmpNode, Errno> {
-    open.location().inode().downcast::<TmpNode>().ok_or(Errno::EINVAL)
+    open.location()
+        .inode()
+        .downcast::<TmpNode>()
+        .ok_or(Errno::EINVAL)
 }
 
 fn set_flags(t: &Arc<Task>, open: &OpenFile, arg: u64) -> SysResult {
@@ -150,16 +153,24 @@ fn range_of(open: &OpenFile, flock: &Flock) -> SysResult<(u64, u64)> {
         len => (at.checked_add(len).ok_or(Errno::EINVAL)?, Some(at - 1)),
     };
     let start = u64::try_from(start).map_err(|_| Errno::EINVAL)?;
-    let end = end.map_or(Ok(u64::MAX), u64::try_from).map_err(|_| Errno::EINVAL)?;
+    let end = end
+        .map_or(Ok(u64::MAX), u64::try_from)
+        .map_err(|_| Errno::EINVAL)?;
     Ok((start, end))
 }
 
 fn owner_of(t: &Task, open: &OpenFile, command: u32) -> SysResult<LockOwner> {
-    let is_ofd = matches!(command, abi::F_OFD_GETLK | abi::F_OFD_SETLK | abi::F_OFD_SETLKW);
+    let is_ofd = matches!(
+        command,
+        abi::F_OFD_GETLK | abi::F_OFD_SETLK | abi::F_OFD_SETLKW
+    );
     Ok(if is_ofd {
         LockOwner::Description(open.id())
     } else {
-        LockOwner::Process { table: t.files()?.id(), pid: t.pid() }
+        LockOwner::Process {
+            table: t.files()?.id(),
+            pid: t.pid(),
+        }
     })
 }
 
@@ -174,7 +185,10 @@ fn kind_of(l_type: i16) -> SysResult<Option<LockKind>> {
 
 fn flock_arg(t: &Task, command: u32, addr: UserAddr) -> SysResult<Flock> {
     let flock: Flock = t.read_value(addr)?;
-    let is_ofd = matches!(command, abi::F_OFD_GETLK | abi::F_OFD_SETLK | abi::F_OFD_SETLKW);
+    let is_ofd = matches!(
+        command,
+        abi::F_OFD_GETLK | abi::F_OFD_SETLK | abi::F_OFD_SETLKW
+    );
     if is_ofd && flock.l_pid != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -185,15 +199,34 @@ fn test_lock(t: &Arc<Task>, open: &OpenFile, command: u32, addr: UserAddr) -> Sy
     let mut flock = flock_arg(t, command, addr)?;
     let kind = kind_of(flock.l_type)?.ok_or(Errno::EINVAL)?;
     let (start, end) = range_of(open, &flock)?;
-    let wanted = RecordLock { owner: owner_of(t, open, command)?, kind, start, end };
-    match open.location().inode().attachments().locks().conflict(&wanted) {
+    let wanted = RecordLock {
+        owner: owner_of(t, open, command)?,
+        kind,
+        start,
+        end,
+    };
+    match open
+        .location()
+        .inode()
+        .attachments()
+        .locks()
+        .conflict(&wanted)
+    {
         None => flock.l_type = abi::F_UNLCK,
         Some(found) => {
             let is_exclusive = found.kind == LockKind::Exclusive;
-            flock.l_type = if is_exclusive { abi::F_WRLCK } else { abi::F_RDLCK };
+            flock.l_type = if is_exclusive {
+                abi::F_WRLCK
+            } else {
+                abi::F_RDLCK
+            };
             flock.l_whence = 0;
             flock.l_start = i64::try_from(found.start).unwrap_or(i64::MAX);
-            let len = if found.end == u64::MAX { 0 } else { found.end - found.start + 1 };
+            let len = if found.end == u64::MAX {
+                0
+            } else {
+                found.end - found.start + 1
+            };
             flock.l_len = i64::try_from(len).unwrap_or(0);
             flock.l_pid = match found.owner {
                 LockOwner::Process { pid, .. } => pid,
@@ -205,12 +238,7 @@ fn test_lock(t: &Arc<Task>, open: &OpenFile, command: u32, addr: UserAddr) -> Sy
     Ok(0)
 }
 
-async fn set_lock(
-    t: &Arc<Task>,
-    open: &Arc<OpenFile>,
-    command: u32,
-    addr: UserAddr,
-) -> SysResult {
+async fn set_lock(t: &Arc<Task>, open: &Arc<OpenFile>, command: u32, addr: UserAddr) -> SysResult {
     let flock = flock_arg(t, command, addr)?;
     let (start, end) = range_of(open, &flock)?;
     let owner = owner_of(t, open, command)?;
@@ -226,7 +254,12 @@ async fn set_lock(
     if !needed {
         return Err(Errno::EBADF.into());
     }
-    let wanted = RecordLock { owner, kind, start, end };
+    let wanted = RecordLock {
+        owner,
+        kind,
+        start,
+        end,
+    };
     if !matches!(command, abi::F_SETLKW | abi::F_OFD_SETLKW) {
         locks.try_lock(wanted)?;
         return Ok(0);
@@ -237,10 +270,15 @@ async fn set_lock(
         Ok(()) => Some(Ok(())),
         Err(_) => {
             let holder = locks.conflict(&wanted)?;
-            graph.would_deadlock(owner, holder.owner).then_some(Err(Errno::EDEADLK))
+            graph
+                .would_deadlock(owner, holder.owner)
+                .then_some(Err(Errno::EDEADLK))
         }
     };
-    match t.wait_for(locks.queue(), None, Restart::Sys, attempt).await? {
+    match t
+        .wait_for(locks.queue(), None, Restart::Sys, attempt)
+        .await?
+    {
         Some(Err(error)) => Err(error.into()),
         _ => Ok(0),
     }
@@ -264,7 +302,8 @@ pub async fn flock(t: &Arc<Task>, fd: Fd, operation: u32) -> SysResult {
         return Ok(0);
     }
     let attempt = || locks.try_flock(open.id(), kind).ok();
-    t.wait_for(locks.queue(), None, Restart::Sys, attempt).await?;
+    t.wait_for(locks.queue(), None, Restart::Sys, attempt)
+        .await?;
     Ok(0)
 }
 
@@ -302,12 +341,18 @@ pub fn ioctl(t: &Arc<Task>, fd: Fd, request: u32, arg: u64) -> SysResult {
 }
 
 fn open_peer(t: &Arc<Task>, open: &Arc<OpenFile>, arg: u64) -> SysResult {
-    let master = open.file().downcast::<crate::tty::pty::Master>().ok_or(Errno::ENOTTY)?;
+    let master = open
+        .file()
+        .downcast::<crate::tty::pty::Master>()
+        .ok_or(Errno::ENOTTY)?;
     let flags = OpenFlags::from_bits_truncate(u32::from_ne_bytes(low_half(arg)));
     let files = t.kernel().files();
     let slave = t.as_caller(|caller| master.pty().open_slave(caller, flags))?;
     let place = files.pty_place(master.pty().tty().name());
     let cloexec = flags.contains(OpenFlags::CLOEXEC);
-    Ok(super::at::install(t, OpenFile::new(slave, place, flags), cloexec)?)
+    Ok(super::at::install(
+        t,
+        OpenFile::new(slave, place, flags),
+        cloexec,
+    )?)
 }
-

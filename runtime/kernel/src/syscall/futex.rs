@@ -18,7 +18,11 @@ use crate::time::Deadline;
 
 fn count(n: u32) -> usize {
     // A negative count means one, as Linux has it.
-    if n.cast_signed() < 0 { 1 } else { usize::try_from(n).unwrap_or(usize::MAX) }
+    if n.cast_signed() < 0 {
+        1
+    } else {
+        usize::try_from(n).unwrap_or(usize::MAX)
+    }
 }
 
 /// Decodes the operation and calls the futex table.
@@ -41,11 +45,18 @@ pub(super) async fn futex(
     if is_realtime && !allows_clock {
         return Err(Errno::ENOSYS.into());
     }
-    let clock = if is_realtime { CLOCK_REALTIME } else { CLOCK_MONOTONIC };
+    let clock = if is_realtime {
+        CLOCK_REALTIME
+    } else {
+        CLOCK_MONOTONIC
+    };
     let time = UserPtr::<Timespec>::new(UserAddr(timeout));
     let futexes = task.kernel().futexes();
     let second = low_word(timeout);
-    let counts = Counts { wake: count(val), requeue: count(second) };
+    let counts = Counts {
+        wake: count(val),
+        requeue: count(second),
+    };
     match command {
         abi::WAIT => {
             let deadline = super::time::relative(task, time)?;
@@ -56,7 +67,12 @@ pub(super) async fn futex(
             if val3 == 0 {
                 return Err(Errno::EINVAL.into());
             }
-            let expect = Expect { word, value: val, is_private, bitset: val3 };
+            let expect = Expect {
+                word,
+                value: val,
+                is_private,
+                bitset: val3,
+            };
             // An absolute deadline needs no restart block: the call starts again.
             futexes.wait(task, &[expect], deadline, Restart::Sys).await
         }
@@ -64,17 +80,28 @@ pub(super) async fn futex(
         abi::WAKE_BITSET if val3 == 0 => Err(Errno::EINVAL.into()),
         abi::WAKE_BITSET => Ok(futexes.wake(task, word, is_private, count(val), val3)?),
         abi::REQUEUE => requeue(task, [word, word2], is_private, counts, (val, second), None),
-        abi::CMP_REQUEUE => {
-            requeue(task, [word, word2], is_private, counts, (val, second), Some(val3))
-        }
+        abi::CMP_REQUEUE => requeue(
+            task,
+            [word, word2],
+            is_private,
+            counts,
+            (val, second),
+            Some(val3),
+        ),
         abi::WAKE_OP => {
             let both = [count(val), count(second)];
             Ok(futexes.wake_op(task, [word, word2], is_private, both, val3)?)
         }
         abi::LOCK_PI | abi::LOCK_PI2 => {
-            let clock = if command == abi::LOCK_PI { CLOCK_REALTIME } else { clock };
+            let clock = if command == abi::LOCK_PI {
+                CLOCK_REALTIME
+            } else {
+                clock
+            };
             let deadline = super::time::absolute(task, clock, time)?;
-            futexes.lock_pi(task, word, is_private, deadline, false).await
+            futexes
+                .lock_pi(task, word, is_private, deadline, false)
+                .await
         }
         abi::TRYLOCK_PI => futexes.lock_pi(task, word, is_private, None, true).await,
         abi::UNLOCK_PI => futexes.unlock_pi(task, word, is_private),
@@ -99,8 +126,16 @@ async fn wait(
             until_ns: deadline.0,
         })
     });
-    let expect = Expect { word, value, is_private, bitset };
-    task.kernel().futexes().wait(task, &[expect], deadline, restart).await
+    let expect = Expect {
+        word,
+        value,
+        is_private,
+        bitset,
+    };
+    task.kernel()
+        .futexes()
+        .wait(task, &[expect], deadline, restart)
+        .await
 }
 
 /// Goes on with an interrupted wait.
@@ -112,7 +147,15 @@ pub(super) async fn resume_wait(
     is_private: bool,
     until_ns: u64,
 ) -> SysResult {
-    wait(task, word, value, bitset, is_private, Some(Deadline(until_ns))).await
+    wait(
+        task,
+        word,
+        value,
+        bitset,
+        is_private,
+        Some(Deadline(until_ns)),
+    )
+    .await
 }
 
 fn requeue(
@@ -126,7 +169,10 @@ fn requeue(
     if raw.0.cast_signed() < 0 || raw.1.cast_signed() < 0 {
         return Err(Errno::EINVAL.into());
     }
-    Ok(task.kernel().futexes().requeue(task, words, is_private, counts, expected)?)
+    Ok(task
+        .kernel()
+        .futexes()
+        .requeue(task, words, is_private, counts, expected)?)
 }
 
 pub(super) async fn futex_waitv(
@@ -152,7 +198,10 @@ pub(super) async fn futex_waitv(
         let is_valid = entry.flags & !known == 0
             && entry.reserved == 0
             && entry.flags & abi::FUTEX2_SIZE_MASK == abi::FUTEX2_SIZE_U32;
-        let value = u32::try_from(entry.val).ok().filter(|_| is_valid).ok_or(Errno::EINVAL)?;
+        let value = u32::try_from(entry.val)
+            .ok()
+            .filter(|_| is_valid)
+            .ok_or(Errno::EINVAL)?;
         words.push(Expect {
             word: UserAddr(entry.uaddr),
             value,
@@ -160,7 +209,10 @@ pub(super) async fn futex_waitv(
             bitset: abi::BITSET_MATCH_ANY,
         });
     }
-    task.kernel().futexes().wait(task, &words, deadline, Restart::Sys).await
+    task.kernel()
+        .futexes()
+        .wait(task, &words, deadline, Restart::Sys)
+        .await
 }
 
 pub(super) fn set_robust_list(task: &Arc<Task>, head: u64, len: usize) -> SysResult {
@@ -214,7 +266,12 @@ pub(super) fn rseq(task: &Arc<Task>, area: u64, len: u32, flags: i32, signature:
         if current.addr != area || current.len != len {
             return Err(Errno::EINVAL.into());
         }
-        return Err(if current.signature == signature { Errno::EBUSY } else { Errno::EPERM }.into());
+        return Err(if current.signature == signature {
+            Errno::EBUSY
+        } else {
+            Errno::EPERM
+        }
+        .into());
     }
     if len < linux_abi::rseq::ORIG_SIZE || area % 32 != 0 {
         return Err(Errno::EINVAL.into());
@@ -224,6 +281,10 @@ pub(super) fn rseq(task: &Arc<Task>, area: u64, len: u32, flags: i32, signature:
     // processor number, so sequences are never moved between processors.
     let fields: [u32; 7] = [0, 0, 0, 0, 0, 0, 0];
     task.write_value(UserAddr(area), &fields)?;
-    *task.rseq.lock() = RseqState { addr: area, len, signature };
+    *task.rseq.lock() = RseqState {
+        addr: area,
+        len,
+        signature,
+    };
     Ok(0)
 }

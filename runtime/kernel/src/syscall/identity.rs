@@ -30,7 +30,9 @@ pub(super) fn gettid(task: &Arc<Task>) -> SysResult {
 }
 
 pub(super) fn getppid(task: &Arc<Task>) -> SysResult {
-    Ok(number(task.kernel().processes().lock().parent_of(task.pid())))
+    Ok(number(
+        task.kernel().processes().lock().parent_of(task.pid()),
+    ))
 }
 
 /// The process that `pid` means for `task`: 0 is itself, a thread id its process.

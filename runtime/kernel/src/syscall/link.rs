@@ -72,7 +72,11 @@ pub fn linkat(
         place_of(t, old_fd)?
     } else {
         let follows = flags.contains(AtFlags::SYMLINK_FOLLOW);
-        let follow = if follows { WalkFlags::FOLLOW } else { WalkFlags::empty() };
+        let follow = if follows {
+            WalkFlags::FOLLOW
+        } else {
+            WalkFlags::empty()
+        };
         walk(t, old_fd, &old_path, follow)?
     };
     let new_path = path_arg(t, new_path)?;
@@ -135,4 +139,3 @@ pub fn renameat2(
     t.as_caller(|caller| rename(caller, &fs, old, new, flags))?;
     Ok(0)
 }
-

@@ -25,7 +25,11 @@ fn address(addr: u64) -> usize {
 
 /// Addresses of memory calls may carry a tag in the top byte.
 const fn untag(addr: u64) -> u64 {
-    if addr & (1 << 55) == 0 { addr & 0x00ff_ffff_ffff_ffff } else { addr }
+    if addr & (1 << 55) == 0 {
+        addr & 0x00ff_ffff_ffff_ffff
+    } else {
+        addr
+    }
 }
 
 pub(super) fn brk(task: &Arc<Task>, end: u64) -> SysResult {
@@ -40,15 +44,31 @@ struct Source {
 
 fn anonymous(task: &Task, len: u64, is_shared: bool) -> Result<Source, Errno> {
     if !is_shared {
-        return Ok(Source { flags: VmaFlags::MAYWRITE, backing: None });
+        return Ok(Source {
+            flags: VmaFlags::MAYWRITE,
+            backing: None,
+        });
     }
     let pages = page_ceil(len).ok_or(Errno::ENOMEM)? / PAGE;
     let object = SharedMemory::new(task.kernel().machine(), pages);
-    let backing = FileBacking { object, offset: 0, file: None };
-    Ok(Source { flags: VmaFlags::MAYWRITE | VmaFlags::SHARED, backing: Some(backing) })
+    let backing = FileBacking {
+        object,
+        offset: 0,
+        file: None,
+    };
+    Ok(Source {
+        flags: VmaFlags::MAYWRITE | VmaFlags::SHARED,
+        backing: Some(backing),
+    })
 }
 
-fn file(task: &Task, fd: Fd, prot: ProtFlags, is_shared: bool, offset: u64) -> Result<Source, Errno> {
+fn file(
+    task: &Task,
+    fd: Fd,
+    prot: ProtFlags,
+    is_shared: bool,
+    offset: u64,
+) -> Result<Source, Errno> {
     let open = task.files()?.get(fd)?;
     let access = open.flags();
     let mut flags = VmaFlags::empty();
@@ -65,7 +85,14 @@ fn file(task: &Task, fd: Fd, prot: ProtFlags, is_shared: bool, offset: u64) -> R
         return Err(Errno::EPERM);
     }
     let object: Arc<dyn Mappable> = open.file().as_mappable().ok_or(Errno::ENODEV)?;
-    Ok(Source { flags, backing: Some(FileBacking { object, offset, file: Some(open) }) })
+    Ok(Source {
+        flags,
+        backing: Some(FileBacking {
+            object,
+            offset,
+            file: Some(open),
+        }),
+    })
 }
 
 pub(super) fn mmap(
@@ -112,7 +139,10 @@ pub(super) fn mmap(
         file(task, fd, prot, is_shared, offset)?
     };
     let mut area = source.flags;
-    area.set(VmaFlags::GROWSDOWN, map.contains(MapFlags::GROWSDOWN) && is_anonymous && !is_shared);
+    area.set(
+        VmaFlags::GROWSDOWN,
+        map.contains(MapFlags::GROWSDOWN) && is_anonymous && !is_shared,
+    );
     area.set(VmaFlags::LOCKED, map.contains(MapFlags::LOCKED));
     area.set(VmaFlags::NORESERVE, map.contains(MapFlags::NORESERVE));
     let request = MapRequest {
@@ -152,7 +182,9 @@ pub(super) fn mremap(
 ) -> SysResult {
     let flags = RemapFlags::from_bits_retain(flags);
     let limits = task.mem_limits();
-    let at = task.mm()?.mremap(untag(old), old_len, new_len, flags, new_addr, &limits)?;
+    let at = task
+        .mm()?
+        .mremap(untag(old), old_len, new_len, flags, new_addr, &limits)?;
     Ok(address(at))
 }
 
@@ -189,7 +221,8 @@ pub(super) fn msync(task: &Arc<Task>, addr: u64, len: u64, flags: u32) -> SysRes
     if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || is_both || addr % PAGE != 0 {
         return Err(Errno::EINVAL.into());
     }
-    task.mm()?.msync(addr, len, flags & MS_SYNC != 0, flags & MS_INVALIDATE != 0)?;
+    task.mm()?
+        .msync(addr, len, flags & MS_SYNC != 0, flags & MS_INVALIDATE != 0)?;
     Ok(0)
 }
 
@@ -199,7 +232,8 @@ pub(super) fn madvise(task: &Arc<Task>, addr: u64, len: u64, advice: i32) -> Sys
 }
 
 pub(super) fn mlock(task: &Arc<Task>, addr: u64, len: u64) -> SysResult {
-    task.mm()?.mlock(untag(addr), len, Locking::Lock, &task.mem_limits())?;
+    task.mm()?
+        .mlock(untag(addr), len, Locking::Lock, &task.mem_limits())?;
     Ok(0)
 }
 
@@ -209,12 +243,14 @@ pub(super) fn mlock2(task: &Arc<Task>, addr: u64, len: u64, flags: u32) -> SysRe
         MLOCK_ONFAULT => Locking::OnFault,
         _ => return Err(Errno::EINVAL.into()),
     };
-    task.mm()?.mlock(untag(addr), len, how, &task.mem_limits())?;
+    task.mm()?
+        .mlock(untag(addr), len, how, &task.mem_limits())?;
     Ok(0)
 }
 
 pub(super) fn munlock(task: &Arc<Task>, addr: u64, len: u64) -> SysResult {
-    task.mm()?.mlock(untag(addr), len, Locking::Unlock, &task.mem_limits())?;
+    task.mm()?
+        .mlock(untag(addr), len, Locking::Unlock, &task.mem_limits())?;
     Ok(0)
 }
 
@@ -223,18 +259,24 @@ pub(super) fn mlockall(task: &Arc<Task>, flags: u32) -> SysResult {
     if flags == 0 || flags & !known != 0 || flags == MCL_ONFAULT {
         return Err(Errno::EINVAL.into());
     }
-    let how = if flags & MCL_ONFAULT != 0 { Locking::OnFault } else { Locking::Lock };
+    let how = if flags & MCL_ONFAULT != 0 {
+        Locking::OnFault
+    } else {
+        Locking::Lock
+    };
     let current = (flags & MCL_CURRENT != 0).then_some(how);
     let limits = task.mem_limits();
     if limits.locked == 0 {
         return Err(Errno::EPERM.into());
     }
-    task.mm()?.mlockall(current, Some(flags & MCL_FUTURE != 0), &limits)?;
+    task.mm()?
+        .mlockall(current, Some(flags & MCL_FUTURE != 0), &limits)?;
     Ok(0)
 }
 
 pub(super) fn munlockall(task: &Arc<Task>) -> SysResult {
-    task.mm()?.mlockall(Some(Locking::Unlock), Some(false), &task.mem_limits())?;
+    task.mm()?
+        .mlockall(Some(Locking::Unlock), Some(false), &task.mem_limits())?;
     Ok(0)
 }
 

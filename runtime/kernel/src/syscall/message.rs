@@ -70,7 +70,9 @@ async fn send(
                     Some(receiver) => vec![unix.queue(), receiver.queue()],
                     None => vec![unix.queue()],
                 };
-                let waited = t.wait_for_any(&queues, deadline, Restart::Sys, attempt).await;
+                let waited = t
+                    .wait_for_any(&queues, deadline, Restart::Sys, attempt)
+                    .await;
                 waited.and_then(|sent| sent.ok_or(AGAIN)?.map_err(SysErr::from))
             }
         };
@@ -96,12 +98,7 @@ async fn send(
     }
 }
 
-async fn receive(
-    t: &Arc<Task>,
-    socket: &Socket,
-    buf: &UserBuf,
-    flags: u32,
-) -> SysResult<Received> {
+async fn receive(t: &Arc<Task>, socket: &Socket, buf: &UserBuf, flags: u32) -> SysResult<Received> {
     if has(flags, abi::MSG_OOB) {
         return Err(Errno::EOPNOTSUPP.into());
     }
@@ -151,7 +148,9 @@ async fn receive_once(
         None if nonblock => Err(AGAIN),
         None => {
             let deadline = receive_deadline(t, unix);
-            let got = t.wait_for(unix.queue(), deadline, Restart::Sys, attempt).await?;
+            let got = t
+                .wait_for(unix.queue(), deadline, Restart::Sys, attempt)
+                .await?;
             Ok(got.ok_or(AGAIN)??)
         }
     }
@@ -208,8 +207,14 @@ pub async fn recvfrom(
 
 /// With `MSG_TRUNC` a message's real length is reported.
 fn reported_len(socket: &Socket, got: &Received, flags: u32) -> usize {
-    let is_stream = socket.unix().is_ok_and(|unix| unix.kind() == SocketKind::Stream);
-    if has(flags, abi::MSG_TRUNC) && !is_stream { got.total } else { got.len }
+    let is_stream = socket
+        .unix()
+        .is_ok_and(|unix| unix.kind() == SocketKind::Stream);
+    if has(flags, abi::MSG_TRUNC) && !is_stream {
+        got.total
+    } else {
+        got.len
+    }
 }
 
 fn header_buf(t: &Task, header: &MsgHdr) -> Result<UserBuf, Errno> {
@@ -276,15 +281,14 @@ fn checked_cred(t: &Arc<Task>, cred: &Ucred) -> Result<PeerCred, Errno> {
     if !is_own && !creds.has_cap(linux_abi::capability::CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }
-    Ok(PeerCred { pid: cred.pid, uid: cred.uid, gid: cred.gid })
+    Ok(PeerCred {
+        pid: cred.pid,
+        uid: cred.uid,
+        gid: cred.gid,
+    })
 }
 
-async fn send_header(
-    t: &Arc<Task>,
-    socket: &Socket,
-    header: &MsgHdr,
-    flags: u32,
-) -> SysResult {
+async fn send_header(t: &Arc<Task>, socket: &Socket, header: &MsgHdr, flags: u32) -> SysResult {
     let buf = header_buf(t, header)?;
     let target = target_arg(t, UserAddr(header.name), header.name_len)?;
     let ancillary = ancillary_arg(t, header)?;
@@ -315,7 +319,11 @@ impl Control {
     fn push(&mut self, kind: i32, data: &[u8]) {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
         let len = u64::try_from(size_of::<CmsgHdr>() + data.len()).unwrap_or(0);
-        let header = CmsgHdr { len, level: abi::SOL_SOCKET, kind };
+        let header = CmsgHdr {
+            len,
+            level: abi::SOL_SOCKET,
+            kind,
+        };
         self.bytes.extend_from_slice(header.as_bytes());
         self.bytes.extend_from_slice(data);
     }
@@ -348,11 +356,23 @@ async fn receive_header(
     let buf = header_buf(t, header)?;
     let got = receive(t, socket, &buf, flags).await?;
     let unix = socket.unix()?;
-    let room = if header.control == 0 { 0 } else { header.control_len };
+    let room = if header.control == 0 {
+        0
+    } else {
+        header.control_len
+    };
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let mut control = Control { bytes: Vec::new(), room, is_cut: false };
+    let mut control = Control {
+        bytes: Vec::new(),
+        room,
+        is_cut: false,
+    };
     if let Some(cred) = got.cred.filter(|_| unix.passes_cred()) {
-        let cred = Ucred { pid: cred.pid, uid: cred.uid, gid: cred.gid };
+        let cred = Ucred {
+            pid: cred.pid,
+            uid: cred.uid,
+            gid: cred.gid,
+        };
         if control.payload_room() >= size_of::<Ucred>() {
             control.push(abi::SCM_CREDENTIALS, cred.as_bytes());
         } else {
@@ -368,7 +388,11 @@ async fn receive_header(
     header.control_len = u64::try_from(control.bytes.len()).unwrap_or(0);
     let is_message = unix.kind() != SocketKind::Stream;
     header.flags = 0;
-    header.flags |= if is_message && got.total > got.len { abi::MSG_TRUNC } else { 0 };
+    header.flags |= if is_message && got.total > got.len {
+        abi::MSG_TRUNC
+    } else {
+        0
+    };
     header.flags |= if control.is_cut { abi::MSG_CTRUNC } else { 0 };
     let ends_record = unix.kind() == SocketKind::SeqPacket && got.cred.is_some();
     header.flags |= if ends_record { abi::MSG_EOR } else { 0 };
@@ -431,7 +455,12 @@ pub async fn recvmmsg(
     for index in 0..u64::from(count.min(MAX_MESSAGES)) {
         let slot = messages.at(index);
         let mut message = slot.read(t)?;
-        let got = receive_header(t, &socket, &mut message.header, flags & !abi::MSG_WAITFORONE);
+        let got = receive_header(
+            t,
+            &socket,
+            &mut message.header,
+            flags & !abi::MSG_WAITFORONE,
+        );
         match got.await {
             Ok(n) => {
                 message.len = u32::try_from(n).unwrap_or(u32::MAX);
@@ -450,4 +479,3 @@ pub async fn recvmmsg(
     }
     Ok(done)
 }
-

@@ -6,9 +6,6 @@
 //! table is `ENOSYS`.
 
 pub mod args;
-mod socket;
-mod mount;
-mod message;
 mod at;
 mod attr;
 mod copy;
@@ -21,6 +18,8 @@ mod futex;
 mod identity;
 mod link;
 mod memory;
+mod message;
+mod mount;
 pub(crate) mod open;
 mod pidfd;
 mod poll;
@@ -29,6 +28,7 @@ mod process;
 mod rw;
 mod sched;
 pub(crate) mod signal;
+mod socket;
 mod stat;
 mod system;
 mod table;

@@ -28,7 +28,11 @@ const UMOUNT_FLAGS: u32 = 15;
 const PAGE: usize = 4096;
 
 fn allowed(t: &Task) -> Result<(), Errno> {
-    if t.fs_cred().has(Capability::SysAdmin) { Ok(()) } else { Err(Errno::EPERM) }
+    if t.fs_cred().has(Capability::SysAdmin) {
+        Ok(())
+    } else {
+        Err(Errno::EPERM)
+    }
 }
 
 fn place(t: &Arc<Task>, path: UserPath) -> Result<Location, Errno> {
@@ -42,7 +46,9 @@ fn restrictions(flags: u64) -> MountFlags {
 
 /// A size with a suffix, as tmpfs takes it; percentages are of `memory`.
 fn size_option(text: &str, memory: u64) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(split);
     let number: u64 = digits.parse().ok()?;
     let shift = match suffix {
@@ -59,7 +65,10 @@ fn size_option(text: &str, memory: u64) -> Option<u64> {
 fn make_tmpfs(t: &Arc<Task>, options: &str) -> Result<Arc<TmpFs>, Errno> {
     let files = t.kernel().files();
     let memory = files.memory_limit;
-    let mut limits = TmpLimits { bytes: memory / 2, inodes: 1 << 20 };
+    let mut limits = TmpLimits {
+        bytes: memory / 2,
+        inodes: 1 << 20,
+    };
     let mut perm = 0o1777;
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
@@ -72,7 +81,13 @@ fn make_tmpfs(t: &Arc<Task>, options: &str) -> Result<Arc<TmpFs>, Errno> {
         }
     }
     limits.bytes = limits.bytes.min(memory);
-    TmpFs::new(files.next_dev(), files.clock.clone(), limits, files.frames.clone(), perm)
+    TmpFs::new(
+        files.next_dev(),
+        files.clock.clone(),
+        limits,
+        files.frames.clone(),
+        perm,
+    )
 }
 
 /// `mount(2)`.
@@ -86,7 +101,11 @@ pub fn mount(
 ) -> SysResult {
     let target = place(t, target)?;
     allowed(t)?;
-    let flags = if flags & 0xffff_0000 == MS_MGC { flags & 0xffff } else { flags };
+    let flags = if flags & 0xffff_0000 == MS_MGC {
+        flags & 0xffff
+    } else {
+        flags
+    };
     let files = t.kernel().files();
     if flags & MS_REMOUNT != 0 {
         if !target.is_mount_root() {
@@ -107,16 +126,26 @@ pub fn mount(
         return Err(Errno::EINVAL.into());
     }
     let kind = t.read_cstr(kind.0, PAGE)?;
-    let options = if data.is_null() { Vec::new() } else { t.read_cstr(data, PAGE)? };
+    let options = if data.is_null() {
+        Vec::new()
+    } else {
+        t.read_cstr(data, PAGE)?
+    };
     let options = String::from_utf8(options).map_err(|_| Errno::EINVAL)?;
     let fs: Arc<dyn FileSystem> = match kind.as_slice() {
         b"tmpfs" | b"ramfs" => make_tmpfs(t, &options)?,
         b"proc" | b"sysfs" | b"devpts" => files.mounted(&kind).ok_or(Errno::ENODEV)?,
         _ => return Err(Errno::ENODEV.into()),
     };
-    let source = if source.0.is_null() { b"none".to_vec() } else { t.read_cstr(source.0, PAGE)? };
+    let source = if source.0.is_null() {
+        b"none".to_vec()
+    } else {
+        t.read_cstr(source.0, PAGE)?
+    };
     let source = String::from_utf8_lossy(&source).into_owned();
-    files.namespace.mount(fs, &source, &target, restrictions(flags))?;
+    files
+        .namespace
+        .mount(fs, &source, &target, restrictions(flags))?;
     Ok(0)
 }
 

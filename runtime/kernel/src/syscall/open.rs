@@ -56,34 +56,35 @@ async fn do_open(
     // With RESOLVE_IN_ROOT an absolute path starts at the descriptor, too.
     let relative = resolve.intersects(Resolve::IN_ROOT | Resolve::BENEATH);
     let start = start_of(t, dirfd, if relative { b"." } else { &path })?;
-    let req = OpenRequest { flags, mode, resolve };
+    let req = OpenRequest {
+        flags,
+        mode,
+        resolve,
+    };
     let fs = t.fs()?;
     let files = t.kernel().files();
-    let open =
-        t.as_caller(|caller| open_path(caller, &fs, &files.devices, start, &path, &req))?;
+    let open = t.as_caller(|caller| open_path(caller, &fs, &files.devices, start, &path, &req))?;
     wait_for_partner(t, &open).await?;
     Ok(install(t, open, flags.contains(OpenFlags::CLOEXEC))?)
 }
 
 /// A fifo's open waits until the other side is open, too.
 async fn wait_for_partner(t: &Arc<Task>, open: &Arc<OpenFile>) -> SysResult<()> {
-    let Some(end) = open.file().downcast::<PipeEnd>() else { return Ok(()) };
+    let Some(end) = open.file().downcast::<PipeEnd>() else {
+        return Ok(());
+    };
     if open.flags().contains(OpenFlags::NONBLOCK) {
         return Ok(());
     }
-    let Some(queue) = open.file().wait_queue() else { return Ok(()) };
+    let Some(queue) = open.file().wait_queue() else {
+        return Ok(());
+    };
     let met = || end.has_met_partner().then_some(());
     t.wait_for(queue, None, Restart::Sys, met).await.map(drop)
 }
 
 /// `openat(2)`.
-pub async fn openat(
-    t: &Arc<Task>,
-    dirfd: Fd,
-    path: UserPath,
-    flags: u32,
-    mode: u32,
-) -> SysResult {
+pub async fn openat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32, mode: u32) -> SysResult {
     let mut flags = OpenFlags::from_bits_truncate(flags);
     if flags.contains(OpenFlags::PATH) {
         flags &= WITH_PATH;
@@ -201,7 +202,8 @@ pub(super) fn install_pair(
     let a = files.install(first, cloexec, 0, limit)?;
     let stored = files.install(second, cloexec, 0, limit).and_then(|b| {
         let numbers = [a.0, b.0];
-        t.copy_out(addr, numbers.as_bytes()).inspect_err(|_| drop(files.remove(b)))
+        t.copy_out(addr, numbers.as_bytes())
+            .inspect_err(|_| drop(files.remove(b)))
     });
     if let Err(error) = stored {
         drop(files.remove(a));

@@ -18,7 +18,10 @@ use crate::task::{Process, Task};
 
 fn open(task: &Task, process: Arc<Process>, flags: OpenFlags) -> Result<Fd, Errno> {
     let file = PidFile::new(Arc::clone(task.kernel()), process);
-    let open = task.kernel().files().open_anonymous("[pidfd]", Arc::new(file), flags);
+    let open = task
+        .kernel()
+        .files()
+        .open_anonymous("[pidfd]", Arc::new(file), flags);
     let limit = task.process().limits().descriptors();
     task.files()?.install(open, true, 0, limit)
 }
@@ -52,7 +55,9 @@ pub(super) fn install(task: &Task, child: &Task, at: UserAddr) -> Result<(), Err
 fn process_of(task: &Task, fd: Fd) -> Result<Arc<Process>, Errno> {
     let open = task.files()?.get(fd)?;
     let file: &dyn crate::file::File = &**open.file();
-    file.downcast::<PidFile>().map(|file| Arc::clone(file.process())).ok_or(Errno::EBADF)
+    file.downcast::<PidFile>()
+        .map(|file| Arc::clone(file.process()))
+        .ok_or(Errno::EBADF)
 }
 
 /// The process that a pidfd names, for `waitid`.
@@ -90,7 +95,9 @@ pub(super) fn pidfd_send_signal(
     }
     let is_current = {
         let table = task.kernel().processes().lock();
-        table.get(process.pid()).is_some_and(|entry| Arc::ptr_eq(&entry.process, &process))
+        table
+            .get(process.pid())
+            .is_some_and(|entry| Arc::ptr_eq(&entry.process, &process))
     };
     if !is_current {
         return Err(Errno::ESRCH.into());

@@ -23,11 +23,7 @@ const SIGSET_SIZE: usize = 8;
 const MAX_SELECT: usize = 1 << 20;
 
 /// A mask from user space, if there is one.
-pub(super) fn mask_arg(
-    t: &Task,
-    mask: UserPtr<u64>,
-    size: usize,
-) -> Result<Option<SigSet>, Errno> {
+pub(super) fn mask_arg(t: &Task, mask: UserPtr<u64>, size: usize) -> Result<Option<SigSet>, Errno> {
     if mask.is_null() {
         return Ok(None);
     }
@@ -52,17 +48,17 @@ pub(super) fn end_mask<T>(t: &Task, outcome: &Result<T, SysErr>) {
     if matches!(outcome, Err(SysErr::Interrupted(_))) {
         return;
     }
-    let saved = t.signals().with_thread(t.tid(), |thread| thread.saved.take()).flatten();
+    let saved = t
+        .signals()
+        .with_thread(t.tid(), |thread| thread.saved.take())
+        .flatten();
     if let Some(saved) = saved {
         t.signals().set_blocked(t.tid(), saved);
     }
 }
 
 /// The deadline that a relative time means; `None` waits for ever.
-pub(super) fn timeout_arg(
-    t: &Task,
-    timeout: UserPtr<Timespec>,
-) -> Result<Option<Deadline>, Errno> {
+pub(super) fn timeout_arg(t: &Task, timeout: UserPtr<Timespec>) -> Result<Option<Deadline>, Errno> {
     if timeout.is_null() {
         return Ok(None);
     }
@@ -105,7 +101,8 @@ async fn wait_for<T>(
     attempt: impl FnMut() -> Option<T>,
 ) -> Result<Option<T>, SysErr> {
     let queues: Vec<&WaitQueue> = watched.iter().filter_map(Watched::queue).collect();
-    t.wait_for_any(&queues, deadline, Restart::NoHand, attempt).await
+    t.wait_for_any(&queues, deadline, Restart::NoHand, attempt)
+        .await
 }
 
 /// `ppoll(2)`.
@@ -136,7 +133,10 @@ pub async fn ppoll(
     begin_mask(t, mask);
     let attempt = || {
         let found: Vec<PollEvents> = watched.iter().map(Watched::look).collect();
-        found.iter().any(|events| !events.is_empty()).then_some(found)
+        found
+            .iter()
+            .any(|events| !events.is_empty())
+            .then_some(found)
     };
     let outcome = wait_for(t, &watched, deadline, attempt).await;
     end_mask(t, &outcome);
@@ -162,8 +162,9 @@ const SELECT_IN: PollEvents = PollEvents::READABLE
     .union(PollEvents::RDBAND)
     .union(PollEvents::HUP)
     .union(PollEvents::ERR);
-const SELECT_OUT: PollEvents =
-    PollEvents::WRITABLE.union(PollEvents::WRBAND).union(PollEvents::ERR);
+const SELECT_OUT: PollEvents = PollEvents::WRITABLE
+    .union(PollEvents::WRBAND)
+    .union(PollEvents::ERR);
 
 /// A set of descriptors, of which the words in use are transferred.
 struct FdSet {
@@ -235,7 +236,10 @@ pub async fn pselect6(
             }
             let number = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
             let file = Some(files.get(Fd(number))?);
-            watched.push(Watched { file, wanted: SELECT_SETS[which].0 | SELECT_SETS[which].1 });
+            watched.push(Watched {
+                file,
+                wanted: SELECT_SETS[which].0 | SELECT_SETS[which].1,
+            });
             origin.push((fd, which));
         }
     }
@@ -254,8 +258,11 @@ pub async fn pselect6(
     store_remaining(t, timeout, deadline);
     let hits = outcome?.unwrap_or_default();
     for (which, set) in sets.iter().enumerate() {
-        let ready: Vec<usize> =
-            hits.iter().filter(|(_, w)| *w == which).map(|(fd, _)| *fd).collect();
+        let ready: Vec<usize> = hits
+            .iter()
+            .filter(|(_, w)| *w == which)
+            .map(|(fd, _)| *fd)
+            .collect();
         set.write(t, &ready)?;
     }
     Ok(hits.len())

@@ -20,7 +20,13 @@ const DEFAULT_SLACK: u64 = 50_000;
 
 pub(super) fn prctl(task: &Arc<Task>, option: i32, a: u64, b: u64, c: u64, d: u64) -> SysResult {
     let process = task.process();
-    let flag = |value: u64| if value <= 1 { Ok(value == 1) } else { Err(Errno::EINVAL) };
+    let flag = |value: u64| {
+        if value <= 1 {
+            Ok(value == 1)
+        } else {
+            Err(Errno::EINVAL)
+        }
+    };
     match option {
         abi::PR_SET_PDEATHSIG => {
             let signal = int(a);
@@ -37,7 +43,9 @@ pub(super) fn prctl(task: &Arc<Task>, option: i32, a: u64, b: u64, c: u64, d: u6
         }
         abi::PR_GET_DUMPABLE => Ok(unsigned(process.dumpable.load(Ordering::Relaxed))),
         abi::PR_SET_DUMPABLE => {
-            process.dumpable.store(u32::from(flag(a)?), Ordering::Relaxed);
+            process
+                .dumpable
+                .store(u32::from(flag(a)?), Ordering::Relaxed);
             Ok(0)
         }
         abi::PR_SET_NAME => {
@@ -72,7 +80,9 @@ pub(super) fn prctl(task: &Arc<Task>, option: i32, a: u64, b: u64, c: u64, d: u6
         }
         abi::PR_GET_CHILD_SUBREAPER => {
             let table = task.kernel().processes().lock();
-            let is_subreaper = table.get(task.pid()).is_some_and(|entry| entry.is_subreaper);
+            let is_subreaper = table
+                .get(task.pid())
+                .is_some_and(|entry| entry.is_subreaper);
             drop(table);
             UserPtr::new(UserAddr(a)).write(task, &i32::from(is_subreaper))?;
             Ok(0)

@@ -26,7 +26,8 @@ pub(super) use super::prctl::prctl;
 
 pub(super) fn exit(task: &Arc<Task>, status: i32) -> SysResult {
     let [code, ..] = status.to_le_bytes();
-    task.signals().with_thread(task.tid(), |thread| thread.must_exit = true);
+    task.signals()
+        .with_thread(task.tid(), |thread| thread.must_exit = true);
     task.set_exit_code(code);
     Ok(0)
 }
@@ -64,7 +65,10 @@ pub(super) fn unshare(task: &Arc<Task>, flags: u64) -> SysResult {
     let shares_group = CloneFlags::THREAD | CloneFlags::SIGHAND | CloneFlags::VM;
     if flags.intersects(shares_group) {
         let table = task.kernel().processes().lock();
-        if table.get(task.pid()).is_some_and(|entry| entry.threads.len() > 1) {
+        if table
+            .get(task.pid())
+            .is_some_and(|entry| entry.threads.len() > 1)
+        {
             return Err(Errno::EINVAL.into());
         }
     }
@@ -132,7 +136,11 @@ fn read_clone_args(task: &Task, args: UserAddr, size: usize) -> Result<CloneArgs
     let mut value = CloneArgs::new_zeroed();
     let known = size.min(size_of::<CloneArgs>());
     value.as_mut_bytes()[..known].copy_from_slice(&bytes[..known]);
-    if bytes[known..].iter().any(|&byte| byte != 0) { Err(Errno::E2BIG) } else { Ok(value) }
+    if bytes[known..].iter().any(|&byte| byte != 0) {
+        Err(Errno::E2BIG)
+    } else {
+        Ok(value)
+    }
 }
 
 pub(super) async fn clone3(task: &Arc<Task>, args: UserAddr, size: usize) -> SysResult {
@@ -152,7 +160,12 @@ pub(super) async fn clone3(task: &Arc<Task>, args: UserAddr, size: usize) -> Sys
     {
         return Err(Errno::EINVAL.into());
     }
-    if has_stack && args.stack.checked_add(args.stack_size).is_none_or(|end| end > TASK_SIZE) {
+    if has_stack
+        && args
+            .stack
+            .checked_add(args.stack_size)
+            .is_none_or(|end| end > TASK_SIZE)
+    {
         return Err(Errno::EINVAL.into());
     }
     if args.set_tid_size != 0 || flags.contains(CloneFlags::INTO_CGROUP) {
@@ -182,10 +195,12 @@ fn read_strings(task: &Task, vector: UserPtr<u64>) -> Result<Vec<Vec<u8>>, Errno
         if pointer == 0 {
             break;
         }
-        let text = task.read_cstr(UserAddr(pointer), MAX_ARG_LEN).map_err(|errno| match errno {
-            Errno::ENAMETOOLONG => Errno::E2BIG,
-            other => other,
-        })?;
+        let text = task
+            .read_cstr(UserAddr(pointer), MAX_ARG_LEN)
+            .map_err(|errno| match errno {
+                Errno::ENAMETOOLONG => Errno::E2BIG,
+                other => other,
+            })?;
         total += text.len() + 9;
         // The exact limit is checked by the loader; this bounds what is copied.
         if total > 8 << 20 {
@@ -197,7 +212,10 @@ fn read_strings(task: &Task, vector: UserPtr<u64>) -> Result<Vec<Vec<u8>>, Errno
 }
 
 fn read_args(task: &Task, argv: UserPtr<u64>, envp: UserPtr<u64>) -> Result<Args, Errno> {
-    let mut args = Args { argv: read_strings(task, argv)?, envp: read_strings(task, envp)? };
+    let mut args = Args {
+        argv: read_strings(task, argv)?,
+        envp: read_strings(task, envp)?,
+    };
     if args.argv.is_empty() {
         // Since Linux 5.18 no program starts without a name.
         args.argv.push(Vec::new());
@@ -269,8 +287,13 @@ pub(super) async fn wait4(
         pid if pid < 0 => WaitWho::Group(-pid),
         pid => WaitWho::Pid(pid),
     };
-    let request = WaitRequest { who, options: options | WaitOptions::EXITED };
-    let Some(child) = task.wait_for_child(request).await? else { return Ok(0) };
+    let request = WaitRequest {
+        who,
+        options: options | WaitOptions::EXITED,
+    };
+    let Some(child) = task.wait_for_child(request).await? else {
+        return Ok(0);
+    };
     status.write_if(task, &child.status)?;
     usage.write_if(task, &rusage(&child.usage))?;
     Ok(number(child.pid))
@@ -319,14 +342,22 @@ pub(super) async fn waitid(
 /// Goes on with a call that a stop or an ignored signal interrupted.
 pub(super) async fn restart_syscall(task: &Arc<Task>) -> SysResult {
     match task.take_restart_block() {
-        Some(RestartBlock::Sleep { until_ns, remaining }) => {
-            super::time::resume_sleep(task, until_ns, remaining).await
+        Some(RestartBlock::Sleep {
+            until_ns,
+            remaining,
+        }) => super::time::resume_sleep(task, until_ns, remaining).await,
+        Some(RestartBlock::Futex {
+            uaddr,
+            val,
+            bitset,
+            is_private,
+            until_ns,
+        }) => {
+            super::futex::resume_wait(task, UserAddr(uaddr), val, bitset, is_private, until_ns)
+                .await
         }
-        Some(RestartBlock::Futex { uaddr, val, bitset, is_private, until_ns }) => {
-            super::futex::resume_wait(task, UserAddr(uaddr), val, bitset, is_private, until_ns).await
-        }
-        Some(RestartBlock::Poll { .. }) | None => {
-            Err(crate::error::SysErr::Interrupted(crate::error::Restart::Never))
-        }
+        Some(RestartBlock::Poll { .. }) | None => Err(crate::error::SysErr::Interrupted(
+            crate::error::Restart::Never,
+        )),
     }
 }

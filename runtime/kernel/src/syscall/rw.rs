@@ -69,7 +69,9 @@ pub(super) async fn read_file(
     let attempt = |more: IoFlags| {
         let read = t.as_caller(|caller| {
             let mut sink = buf.clone();
-            at_offset(open, at, |pos| file.try_read(caller, &mut sink, pos, how | more))
+            at_offset(open, at, |pos| {
+                file.try_read(caller, &mut sink, pos, how | more)
+            })
         });
         (read != Err(AGAIN)).then_some(read)
     };
@@ -78,10 +80,15 @@ pub(super) async fn read_file(
         (Some(done), _) => done,
         (None, Some(queue)) if !how.contains(IoFlags::NONBLOCK) => {
             let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-            let deadline = file.read_timeout().map(|d| t.kernel().clock().after(nanos(d)));
-            let waited =
-                t.wait_for(queue, deadline, Restart::Sys, || attempt(IoFlags::empty())).await?;
-            waited.or_else(|| attempt(IoFlags::EXPIRED)).unwrap_or(Err(AGAIN))
+            let deadline = file
+                .read_timeout()
+                .map(|d| t.kernel().clock().after(nanos(d)));
+            let waited = t
+                .wait_for(queue, deadline, Restart::Sys, || attempt(IoFlags::empty()))
+                .await?;
+            waited
+                .or_else(|| attempt(IoFlags::EXPIRED))
+                .unwrap_or(Err(AGAIN))
         }
         _ => Err(AGAIN),
     }?;
@@ -119,7 +126,11 @@ fn write_once(
             let mut source = buf.clone();
             if is_regular {
                 let append = how.contains(IoFlags::APPEND);
-                let end = if append { open.location().inode().attr()?.size } else { *pos };
+                let end = if append {
+                    open.location().inode().attr()?.size
+                } else {
+                    *pos
+                };
                 source.limit(within_size_limit(t, end, source.len())?);
             }
             let n = open.file().try_write(caller, &mut source, pos, how)?;
@@ -151,7 +162,9 @@ pub(super) async fn write_file(
         let before = rest.len();
         let written = match write_once(t, open, &mut rest, offset, how) {
             Err(AGAIN) if !how.contains(IoFlags::NONBLOCK) => {
-                let Some(queue) = open.file().wait_queue() else { break Err(AGAIN) };
+                let Some(queue) = open.file().wait_queue() else {
+                    break Err(AGAIN);
+                };
                 let attempt = || {
                     let written = write_once(t, open, &mut rest, offset, how);
                     (written != Err(AGAIN)).then_some(written)
@@ -203,7 +216,11 @@ fn one(t: &Task, addr: UserAddr, len: usize) -> SysResult<UserBuf> {
 
 fn offset_arg(open: &OpenFile, offset: i64) -> SysResult<At> {
     let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-    if open.file().is_seekable() { Ok(At::Offset(offset)) } else { Err(Errno::ESPIPE.into()) }
+    if open.file().is_seekable() {
+        Ok(At::Offset(offset))
+    } else {
+        Err(Errno::ESPIPE.into())
+    }
 }
 
 fn rwf_arg(flags: u32) -> SysResult<IoFlags> {
@@ -229,13 +246,7 @@ pub async fn write(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize) -> SysResu
 }
 
 /// `pread64(2)`.
-pub async fn pread64(
-    t: &Arc<Task>,
-    fd: Fd,
-    addr: UserAddr,
-    len: usize,
-    offset: i64,
-) -> SysResult {
+pub async fn pread64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset: i64) -> SysResult {
     if offset < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -245,13 +256,7 @@ pub async fn pread64(
 }
 
 /// `pwrite64(2)`.
-pub async fn pwrite64(
-    t: &Arc<Task>,
-    fd: Fd,
-    addr: UserAddr,
-    len: usize,
-    offset: i64,
-) -> SysResult {
+pub async fn pwrite64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset: i64) -> SysResult {
     if offset < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -275,24 +280,12 @@ pub async fn writev(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize) -> SysRe
 }
 
 /// `preadv(2)`; on 64 bit the high half of the offset is ignored.
-pub async fn preadv(
-    t: &Arc<Task>,
-    fd: Fd,
-    iov: UserAddr,
-    count: usize,
-    offset: i64,
-) -> SysResult {
+pub async fn preadv(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, offset: i64) -> SysResult {
     preadv2(t, fd, iov, count, offset.max(-2), 0, 0).await
 }
 
 /// `pwritev(2)`.
-pub async fn pwritev(
-    t: &Arc<Task>,
-    fd: Fd,
-    iov: UserAddr,
-    count: usize,
-    offset: i64,
-) -> SysResult {
+pub async fn pwritev(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, offset: i64) -> SysResult {
     pwritev2(t, fd, iov, count, offset.max(-2), 0, 0).await
 }
 
@@ -336,7 +329,11 @@ fn vectored(
         return Err(Errno::EINVAL.into());
     }
     let open = t.files()?.get(fd)?;
-    let at = if offset == -1 { At::Current } else { offset_arg(&open, offset)? };
+    let at = if offset == -1 {
+        At::Current
+    } else {
+        offset_arg(&open, offset)?
+    };
     Ok((open, at, rwf_arg(flags)?))
 }
 
@@ -355,4 +352,3 @@ pub fn lseek(t: &Arc<Task>, fd: Fd, offset: i64, whence: u32) -> SysResult {
     *pos = open.file().seek(*pos, offset, whence)?;
     usize::try_from(*pos).map_err(|_| Errno::EOVERFLOW.into())
 }
-

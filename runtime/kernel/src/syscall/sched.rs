@@ -97,7 +97,11 @@ pub(super) fn sched_setscheduler(
 
 pub(super) fn sched_getscheduler(task: &Arc<Task>, tid: i32) -> SysResult {
     let scheduling = *find(task, tid)?.scheduling.lock();
-    let reset = if scheduling.resets_on_fork { SCHED_RESET_ON_FORK } else { 0 };
+    let reset = if scheduling.resets_on_fork {
+        SCHED_RESET_ON_FORK
+    } else {
+        0
+    };
     Ok(number(scheduling.policy | reset))
 }
 
@@ -112,11 +116,18 @@ pub(super) fn sched_getparam(task: &Arc<Task>, tid: i32, param: UserPtr<i32>) ->
 
 /// The processors that exist, as a mask.
 fn all_cpus(task: &Task) -> u64 {
-    let cpus = u32::try_from(task.kernel().options().cpus).unwrap_or(64).clamp(1, 64);
+    let cpus = u32::try_from(task.kernel().options().cpus)
+        .unwrap_or(64)
+        .clamp(1, 64);
     u64::MAX >> (64 - cpus)
 }
 
-pub(super) fn sched_setaffinity(task: &Arc<Task>, tid: i32, len: usize, mask: UserAddr) -> SysResult {
+pub(super) fn sched_setaffinity(
+    task: &Arc<Task>,
+    tid: i32,
+    len: usize,
+    mask: UserAddr,
+) -> SysResult {
     let mut bytes = [0; 8];
     task.copy_in(mask, &mut bytes[..len.min(8)])?;
     let other = find(task, tid)?;
@@ -131,7 +142,12 @@ pub(super) fn sched_setaffinity(task: &Arc<Task>, tid: i32, len: usize, mask: Us
     Ok(0)
 }
 
-pub(super) fn sched_getaffinity(task: &Arc<Task>, tid: i32, len: usize, mask: UserAddr) -> SysResult {
+pub(super) fn sched_getaffinity(
+    task: &Arc<Task>,
+    tid: i32,
+    len: usize,
+    mask: UserAddr,
+) -> SysResult {
     if len < 8 || len % 8 != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -156,7 +172,12 @@ pub(super) fn sched_rr_get_interval(
     Ok(0)
 }
 
-pub(super) fn getcpu(task: &Arc<Task>, cpu: UserPtr<u32>, node: UserPtr<u32>, _unused: u64) -> SysResult {
+pub(super) fn getcpu(
+    task: &Arc<Task>,
+    cpu: UserPtr<u32>,
+    node: UserPtr<u32>,
+    _unused: u64,
+) -> SysResult {
     cpu.write_if(task, &0)?;
     node.write_if(task, &0)?;
     Ok(0)
@@ -168,8 +189,16 @@ fn affected(task: &Arc<Task>, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Er
         return find(task, who).map(|one| vec![one]);
     }
     let table = task.kernel().processes().lock();
-    let group = if who == 0 { table.get(task.pid()).map_or(0, |e| e.pgid) } else { who };
-    let uid = if who == 0 { task.creds().uid.real } else { who.cast_unsigned() };
+    let group = if who == 0 {
+        table.get(task.pid()).map_or(0, |e| e.pgid)
+    } else {
+        who
+    };
+    let uid = if who == 0 {
+        task.creds().uid.real
+    } else {
+        who.cast_unsigned()
+    };
     let is_meant = |entry: &crate::task::Entry| match which {
         PRIO_PGRP => entry.pgid == group,
         _ => entry.uid == uid,
@@ -179,7 +208,11 @@ fn affected(task: &Arc<Task>, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Er
         .filter(|(_, entry)| is_meant(entry))
         .flat_map(|(_, entry)| entry.threads.values().cloned())
         .collect();
-    if tasks.is_empty() { Err(Errno::ESRCH) } else { Ok(tasks) }
+    if tasks.is_empty() {
+        Err(Errno::ESRCH)
+    } else {
+        Ok(tasks)
+    }
 }
 
 pub(super) fn setpriority(task: &Arc<Task>, which: i32, who: i32, nice: i32) -> SysResult {
@@ -209,6 +242,9 @@ pub(super) fn getpriority(task: &Arc<Task>, which: i32, who: i32) -> SysResult {
         return Err(Errno::EINVAL.into());
     }
     let tasks = affected(task, which, who)?;
-    let best = tasks.iter().map(|other| 20 - other.scheduling.lock().nice).max();
+    let best = tasks
+        .iter()
+        .map(|other| 20 - other.scheduling.lock().nice)
+        .max();
     Ok(number(best.unwrap_or(20)))
 }

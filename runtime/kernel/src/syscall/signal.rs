@@ -6,8 +6,8 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::capability::CAP_KILL;
 use linux_abi::signal::{
-    SI_TKILL, SI_USER, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP,
-    SI_KERNEL, SigAction, SigInfo, SigStack,
+    SI_KERNEL, SI_TKILL, SI_USER, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSEGV,
+    SIGSTOP, SigAction, SigInfo, SigStack,
 };
 use linux_abi::time::Timespec;
 
@@ -21,7 +21,11 @@ use crate::wait::WaitQueue;
 const SIGSET_LEN: usize = 8;
 
 fn check_size(size: usize) -> Result<(), Errno> {
-    if size == SIGSET_LEN { Ok(()) } else { Err(Errno::EINVAL) }
+    if size == SIGSET_LEN {
+        Ok(())
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 /// May `task` send `signal` to the process?
@@ -30,9 +34,13 @@ fn may_send(task: &Task, process: &Process, signal: i32) -> bool {
         return true;
     }
     let table = task.kernel().processes().lock();
-    let Some(entry) = table.get(process.pid()) else { return true };
+    let Some(entry) = table.get(process.pid()) else {
+        return true;
+    };
     let is_same_session = signal == SIGCONT
-        && table.get(task.pid()).is_some_and(|me| me.session.sid() == entry.session.sid());
+        && table
+            .get(task.pid())
+            .is_some_and(|me| me.session.sid() == entry.session.sid());
     let other = entry.threads.values().next().cloned();
     drop(table);
     is_same_session || other.is_none_or(|other| task.creds().controls(&other.creds(), CAP_KILL))
@@ -80,9 +88,14 @@ pub(super) fn kill(task: &Arc<Task>, pid: i32, signal: i32) -> SysResult {
     if targets.is_empty() {
         return Err(Errno::ESRCH.into());
     }
-    let results: Vec<_> = targets.iter().map(|p| send(task, p, info, Target::Process)).collect();
+    let results: Vec<_> = targets
+        .iter()
+        .map(|p| send(task, p, info, Target::Process))
+        .collect();
     // One success is a success; with -1, EPERM alone is not reported either.
-    if results.iter().any(Result::is_ok) || pid == -1 && results.iter().all(|r| *r == Err(Errno::EPERM)) {
+    if results.iter().any(Result::is_ok)
+        || pid == -1 && results.iter().all(|r| *r == Err(Errno::EPERM))
+    {
         return Ok(0);
     }
     results.into_iter().next().unwrap_or(Err(Errno::ESRCH))?;
@@ -94,7 +107,10 @@ fn find_process(task: &Task, pid: i32) -> Result<Arc<Process>, Errno> {
     if let Some(entry) = table.get(pid) {
         return Ok(Arc::clone(&entry.process));
     }
-    table.task(pid).map(|other| Arc::clone(other.process())).ok_or(Errno::ESRCH)
+    table
+        .task(pid)
+        .map(|other| Arc::clone(other.process()))
+        .ok_or(Errno::ESRCH)
 }
 
 /// Sends to the thread `tid` of process `pid` (any process when `pid` is `None`).
@@ -113,7 +129,11 @@ fn send_to_thread(task: &Task, pid: Option<i32>, tid: i32, info: SigInfo) -> Sys
         return Err(Errno::ESRCH.into());
     }
     if is_gone {
-        return if may_send(task, &process, info.signo) { Ok(0) } else { Err(Errno::EPERM.into()) };
+        return if may_send(task, &process, info.signo) {
+            Ok(0)
+        } else {
+            Err(Errno::EPERM.into())
+        };
     }
     send(task, &process, info, Target::Thread(tid))?;
     Ok(0)
@@ -128,11 +148,20 @@ pub(super) fn tgkill(task: &Arc<Task>, pid: i32, tid: i32, signal: i32) -> SysRe
 }
 
 /// Reads a `siginfo` that a program made up: it may not claim to be the kernel's.
-fn read_info(task: &Task, signal: i32, info: UserPtr<SigInfo>, is_self: bool) -> Result<SigInfo, Errno> {
+fn read_info(
+    task: &Task,
+    signal: i32,
+    info: UserPtr<SigInfo>,
+    is_self: bool,
+) -> Result<SigInfo, Errno> {
     let mut info = info.read(task)?;
     info.signo = signal;
     let is_forged = info.code >= 0 || info.code == SI_TKILL;
-    if is_forged && !is_self { Err(Errno::EPERM) } else { Ok(info) }
+    if is_forged && !is_self {
+        Err(Errno::EPERM)
+    } else {
+        Ok(info)
+    }
 }
 
 pub(super) fn rt_sigqueueinfo(
@@ -190,7 +219,9 @@ pub(super) fn rt_sigprocmask(
 ) -> SysResult {
     check_size(size)?;
     let (signals, tid) = (task.signals(), task.tid());
-    let before = signals.with_thread(tid, |thread| thread.blocked).unwrap_or_default();
+    let before = signals
+        .with_thread(tid, |thread| thread.blocked)
+        .unwrap_or_default();
     if let Some(new) = new.non_null() {
         let set = SigSet(new.read(task)?);
         let mask = match how {
@@ -210,7 +241,9 @@ pub(super) fn rt_sigpending(task: &Arc<Task>, set: UserPtr<u64>, size: usize) ->
         return Err(Errno::EINVAL.into());
     }
     let (signals, tid) = (task.signals(), task.tid());
-    let blocked = signals.with_thread(tid, |thread| thread.blocked).unwrap_or_default();
+    let blocked = signals
+        .with_thread(tid, |thread| thread.blocked)
+        .unwrap_or_default();
     let pending = signals.pending_for(tid) & blocked;
     task.copy_out(set.addr, &pending.0.to_le_bytes()[..size])?;
     Ok(0)
@@ -221,7 +254,8 @@ pub(super) async fn rt_sigsuspend(task: &Arc<Task>, mask: UserPtr<u64>, size: us
     let mask = SigSet(mask.read(task)?);
     replace_mask(task, mask);
     let nobody = WaitQueue::new();
-    task.wait_for(&nobody, None, Restart::NoHand, || None::<()>).await?;
+    task.wait_for(&nobody, None, Restart::NoHand, || None::<()>)
+        .await?;
     Ok(0)
 }
 
@@ -247,7 +281,9 @@ pub(super) async fn rt_sigtimedwait(
     signals.with_thread(tid, |thread| thread.awaited = wanted);
     let nobody = WaitQueue::new();
     let outcome = task
-        .wait_for(&nobody, deadline, Restart::Never, || signals.take(tid, wanted))
+        .wait_for(&nobody, deadline, Restart::Never, || {
+            signals.take(tid, wanted)
+        })
         .await;
     signals.with_thread(tid, |thread| thread.awaited = SigSet::EMPTY);
     let taken = match outcome? {
@@ -265,7 +301,9 @@ pub(super) fn sigaltstack(
 ) -> SysResult {
     let new = new.non_null().map(|new| new.read(task)).transpose()?;
     let sp = task.registers().sp();
-    let before = task.signals().with_thread(task.tid(), |thread| thread.altstack);
+    let before = task
+        .signals()
+        .with_thread(task.tid(), |thread| thread.altstack);
     if let Some(new) = new {
         frame::set_altstack(task, new, sp)?;
     }
@@ -288,6 +326,10 @@ pub(super) fn rt_sigreturn(task: &Arc<Task>) -> SysResult {
 ///
 /// # Errors
 /// `EPERM`, `EAGAIN`.
-pub(super) fn send_to_process(task: &Task, process: &Arc<Process>, info: SigInfo) -> Result<(), Errno> {
+pub(super) fn send_to_process(
+    task: &Task,
+    process: &Arc<Process>,
+    info: SigInfo,
+) -> Result<(), Errno> {
     send(task, process, info, Target::Process)
 }

@@ -65,7 +65,11 @@ fn type_arg(kind: u32) -> Result<(SocketKind, OpenFlags, bool), Errno> {
         abi::SOCK_SEQPACKET => SocketKind::SeqPacket,
         _ => return Err(Errno::ESOCKTNOSUPPORT),
     };
-    Ok((socket, flags - OpenFlags::CLOEXEC, flags.contains(OpenFlags::CLOEXEC)))
+    Ok((
+        socket,
+        flags - OpenFlags::CLOEXEC,
+        flags.contains(OpenFlags::CLOEXEC),
+    ))
 }
 
 fn check_family(family: i32, protocol: i32) -> Result<(), Errno> {
@@ -73,7 +77,11 @@ fn check_family(family: i32, protocol: i32) -> Result<(), Errno> {
     if family != unix {
         return Err(Errno::EAFNOSUPPORT);
     }
-    if protocol != 0 && protocol != unix { Err(Errno::EPROTONOSUPPORT) } else { Ok(()) }
+    if protocol != 0 && protocol != unix {
+        Err(Errno::EPROTONOSUPPORT)
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn own_cred(t: &Arc<Task>) -> PeerCred {
@@ -104,7 +112,12 @@ pub fn socketpair(
     let (kind, flags, cloexec) = type_arg(kind)?;
     let (a, b) = UnixSocket::pair(kind, own_cred(t));
     let files = t.kernel().files();
-    install_pair(t, fds, [files.open_socket(a, flags), files.open_socket(b, flags)], cloexec)
+    install_pair(
+        t,
+        fds,
+        [files.open_socket(a, flags), files.open_socket(b, flags)],
+        cloexec,
+    )
 }
 
 /// An address that a program passed.
@@ -118,7 +131,10 @@ pub(super) enum Address {
 }
 
 pub(super) fn address_arg(t: &Task, addr: UserAddr, len: u32) -> Result<Address, Errno> {
-    let len = usize::try_from(len).ok().filter(|&len| len <= ADDR_MAX).ok_or(Errno::EINVAL)?;
+    let len = usize::try_from(len)
+        .ok()
+        .filter(|&len| len <= ADDR_MAX)
+        .ok_or(Errno::EINVAL)?;
     let mut bytes = vec![0; len];
     t.copy_in(addr, &mut bytes)?;
     let (family, rest) = bytes.split_at_checked(2).ok_or(Errno::EINVAL)?;
@@ -196,7 +212,11 @@ pub(super) fn find(t: &Arc<Task>, name: &UnixName) -> Result<Arc<UnixSocket>, Er
     if at.inode().kind() != Kind::Socket {
         return Err(Errno::ECONNREFUSED);
     }
-    let bound = at.inode().attachments().socket().ok_or(Errno::ECONNREFUSED)?;
+    let bound = at
+        .inode()
+        .attachments()
+        .socket()
+        .ok_or(Errno::ECONNREFUSED)?;
     bound.downcast().map_err(|_| Errno::ECONNREFUSED)
 }
 
@@ -220,10 +240,15 @@ pub fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
         Address::Name(UnixName::Path(path)) => {
             let start = start_of(t, Fd(linux_abi::fcntl::AT_FDCWD), &path)?;
             let fs = t.fs()?;
-            let made = t.as_caller(|caller| {
-                create_node(caller, &fs, start, &path, NewKind::Socket, 0o777)
-            });
-            let made = made.map_err(|e| if e == Errno::EEXIST { Errno::EADDRINUSE } else { e })?;
+            let made = t
+                .as_caller(|caller| create_node(caller, &fs, start, &path, NewKind::Socket, 0o777));
+            let made = made.map_err(|e| {
+                if e == Errno::EEXIST {
+                    Errno::EADDRINUSE
+                } else {
+                    e
+                }
+            })?;
             let weak = Arc::downgrade(&me);
             made.inode().attachments().set_socket(weak);
             UnixName::Path(path)
@@ -261,17 +286,14 @@ pub async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResu
         attempt().unwrap_or(Err(Errno::EAGAIN))?;
         return Ok(0);
     }
-    t.wait_for(target.queue(), None, Restart::Sys, attempt).await?.unwrap_or(Ok(()))?;
+    t.wait_for(target.queue(), None, Restart::Sys, attempt)
+        .await?
+        .unwrap_or(Ok(()))?;
     Ok(0)
 }
 
 /// `accept(2)`.
-pub async fn accept(
-    t: &Arc<Task>,
-    fd: Fd,
-    addr: UserAddr,
-    len: UserPtr<i32>,
-) -> SysResult {
+pub async fn accept(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
     accept4(t, fd, addr, len, 0).await
 }
 
@@ -298,12 +320,17 @@ pub async fn accept4(
         None if socket.is_nonblocking() => return Err(AGAIN),
         None => {
             let deadline = receive_deadline(t, unix);
-            t.wait_for(unix.queue(), deadline, Restart::Sys, attempt).await?.ok_or(AGAIN)??
+            t.wait_for(unix.queue(), deadline, Restart::Sys, attempt)
+                .await?
+                .ok_or(AGAIN)??
         }
     };
     let name = accepted.peer_name().ok().flatten();
     let cloexec = flags.contains(OpenFlags::CLOEXEC);
-    let open = t.kernel().files().open_socket(accepted, flags - OpenFlags::CLOEXEC);
+    let open = t
+        .kernel()
+        .files()
+        .open_socket(accepted, flags - OpenFlags::CLOEXEC);
     let new = install(t, open, cloexec)?;
     if !addr.is_null() {
         let stored = store_address(t, name.as_ref(), addr, len);
@@ -318,12 +345,16 @@ pub async fn accept4(
 
 pub(super) fn receive_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::Deadline> {
     let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-    unix.timeouts().receive.map(|d| t.kernel().clock().after(nanos(d)))
+    unix.timeouts()
+        .receive
+        .map(|d| t.kernel().clock().after(nanos(d)))
 }
 
 pub(super) fn send_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::Deadline> {
     let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-    unix.timeouts().send.map(|d| t.kernel().clock().after(nanos(d)))
+    unix.timeouts()
+        .send
+        .map(|d| t.kernel().clock().after(nanos(d)))
 }
 
 /// `getsockname(2)`.
@@ -379,7 +410,10 @@ pub fn setsockopt(
             if len < size_of::<Timeval>() {
                 return Err(Errno::EINVAL.into());
             }
-            let ns = t.read_value::<Timeval>(addr)?.to_nanos().ok_or(Errno::EDOM)?;
+            let ns = t
+                .read_value::<Timeval>(addr)?
+                .to_nanos()
+                .ok_or(Errno::EDOM)?;
             let wait = (ns > 0).then(|| Duration::from_nanos(ns));
             unix.set_timeout(option == abi::SO_RCVTIMEO, wait);
         }
@@ -430,9 +464,19 @@ pub fn getsockopt(
         abi::SO_ACCEPTCONN => number(i32::from(unix.is_listening())),
         abi::SO_PASSCRED => number(i32::from(unix.passes_cred())),
         abi::SO_PEERCRED => {
-            let nobody = PeerCred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+            let nobody = PeerCred {
+                pid: 0,
+                uid: u32::MAX,
+                gid: u32::MAX,
+            };
             let cred = unix.peer_cred().unwrap_or(nobody);
-            abi::Ucred { pid: cred.pid, uid: cred.uid, gid: cred.gid }.as_bytes().to_vec()
+            abi::Ucred {
+                pid: cred.pid,
+                uid: cred.uid,
+                gid: cred.gid,
+            }
+            .as_bytes()
+            .to_vec()
         }
         abi::SO_RCVTIMEO => timeval(unix.timeouts().receive),
         abi::SO_SNDTIMEO => timeval(unix.timeouts().send),

@@ -71,7 +71,11 @@ pub fn fstat(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
 }
 
 fn timestamp(time: Timespec) -> StatxTimestamp {
-    StatxTimestamp { tv_sec: time.sec, tv_nsec: time.nsec, reserved: 0 }
+    StatxTimestamp {
+        tv_sec: time.sec,
+        tv_nsec: time.nsec,
+        reserved: 0,
+    }
 }
 
 fn encode_x(at: &Location, attr: &Attr) -> Statx {
@@ -79,7 +83,11 @@ fn encode_x(at: &Location, attr: &Attr) -> Statx {
     Statx {
         stx_mask: STATX_BASIC_STATS | STATX_MNT_ID | birth,
         stx_blksize: attr.blksize,
-        stx_attributes: if at.is_mount_root() { STATX_ATTR_MOUNT_ROOT } else { 0 },
+        stx_attributes: if at.is_mount_root() {
+            STATX_ATTR_MOUNT_ROOT
+        } else {
+            0
+        },
         stx_attributes_mask: STATX_ATTR_MOUNT_ROOT,
         stx_nlink: attr.nlink,
         stx_uid: attr.uid,
@@ -111,8 +119,7 @@ pub fn statx(
     buf: UserAddr,
 ) -> SysResult {
     let sync = AtFlags::STATX_FORCE_SYNC | AtFlags::STATX_DONT_SYNC;
-    let allowed =
-        AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH | sync;
+    let allowed = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH | sync;
     let flags = at_flags(flags, allowed)?;
     if mask & STATX_RESERVED != 0 || flags.contains(sync) {
         return Err(Errno::EINVAL.into());
@@ -149,8 +156,16 @@ fn statfs_flags(mount: &Mount) -> u32 {
     use crate::vfs::MountFlags as M;
     let flags = mount.flags();
     let mut bits = (flags & (M::READ_ONLY | M::NO_SUID | M::NO_DEV | M::NO_EXEC)).bits();
-    bits |= if flags.contains(M::NO_ATIME) { 1 << 10 } else { 0 };
-    bits | if flags.contains(M::REL_ATIME) { 1 << 12 } else { 0 }
+    bits |= if flags.contains(M::NO_ATIME) {
+        1 << 10
+    } else {
+        0
+    };
+    bits | if flags.contains(M::REL_ATIME) {
+        1 << 12
+    } else {
+        0
+    }
 }
 
 /// `statfs(2)`.
@@ -169,14 +184,11 @@ pub fn fstatfs(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
 }
 
 /// `readlinkat(2)`.
-pub fn readlinkat(
-    t: &Arc<Task>,
-    dirfd: Fd,
-    path: UserPath,
-    buf: UserAddr,
-    len: i32,
-) -> SysResult {
-    let len = usize::try_from(len).ok().filter(|&len| len > 0).ok_or(Errno::EINVAL)?;
+pub fn readlinkat(t: &Arc<Task>, dirfd: Fd, path: UserPath, buf: UserAddr, len: i32) -> SysResult {
+    let len = usize::try_from(len)
+        .ok()
+        .filter(|&len| len > 0)
+        .ok_or(Errno::EINVAL)?;
     let path = path_arg(t, path)?;
     let at = if path.is_empty() {
         let at = place_of(t, dirfd)?;

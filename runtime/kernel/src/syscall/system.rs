@@ -7,9 +7,7 @@ use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 use linux_abi::capability::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
-use linux_abi::resource::{
-    RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rlimit, Rusage,
-};
+use linux_abi::resource::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rlimit, Rusage};
 use linux_abi::system::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM, SysInfo, UTS_LEN, Utsname};
 use linux_abi::time::{NSEC_PER_SEC, Timeval};
 
@@ -60,7 +58,10 @@ fn read_name(task: &Task, name: UserAddr, len: i32) -> Result<Vec<u8>, Errno> {
     if !task.creds().has_cap(CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }
-    let len = usize::try_from(len).ok().filter(|&len| len < UTS_LEN).ok_or(Errno::EINVAL)?;
+    let len = usize::try_from(len)
+        .ok()
+        .filter(|&len| len < UTS_LEN)
+        .ok_or(Errno::EINVAL)?;
     let mut text = vec![0; len];
     task.copy_in(name, &mut text)?;
     Ok(text)
@@ -107,12 +108,16 @@ pub(super) fn prlimit64(
         Arc::clone(task)
     } else {
         let table = task.kernel().processes().lock();
-        let other = table.task(pid).or_else(|| table.get(pid)?.threads.values().next());
+        let other = table
+            .task(pid)
+            .or_else(|| table.get(pid)?.threads.values().next());
         Arc::clone(other.ok_or(Errno::ESRCH)?)
     };
     let (mine, theirs) = (task.creds(), other.creds());
     let is_same = |mine: crate::creds::IdSet, their: crate::creds::IdSet| {
-        [their.real, their.effective, their.saved].iter().all(|&id| id == mine.real)
+        [their.real, their.effective, their.saved]
+            .iter()
+            .all(|&id| id == mine.real)
     };
     let is_own = other.pid() == task.pid();
     let matches = is_same(mine.uid, theirs.uid) && is_same(mine.gid, theirs.gid);
@@ -150,7 +155,10 @@ pub(super) fn getrusage(task: &Arc<Task>, who: i32, usage: UserPtr<Rusage>) -> S
         RUSAGE_THREAD => task.usage(),
         RUSAGE_CHILDREN => {
             let table = task.kernel().processes().lock();
-            table.get(task.pid()).map(|entry| entry.child_usage).unwrap_or_default()
+            table
+                .get(task.pid())
+                .map(|entry| entry.child_usage)
+                .unwrap_or_default()
         }
         _ => return Err(Errno::EINVAL.into()),
     };
@@ -197,5 +205,9 @@ pub(super) fn getrandom(task: &Arc<Task>, buf: UserAddr, len: usize, flags: u32)
             break;
         }
     }
-    if done == 0 && len > 0 { Err(Errno::EFAULT.into()) } else { Ok(done) }
+    if done == 0 && len > 0 {
+        Err(Errno::EFAULT.into())
+    } else {
+        Ok(done)
+    }
 }

@@ -10,7 +10,11 @@ use std::sync::Arc;
 use linux_abi::Errno;
 
 use super::args::{FromArg, UserPath, UserPtr, UserStr};
-use super::{Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, link, memory, message, mount, open, pidfd, poll, process, rw, sched, signal, socket, stat, system, time, timer, xattr};
+use super::{
+    Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, link, memory,
+    message, mount, open, pidfd, poll, process, rw, sched, signal, socket, stat, system, time,
+    timer, xattr,
+};
 use crate::file::Fd;
 use crate::mm::UserAddr;
 use crate::task::Task;

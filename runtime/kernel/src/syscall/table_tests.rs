@@ -26,7 +26,10 @@ fn document() -> String {
          `ELFUSE_UPDATE_DOCS=1 cargo test -p elfuse-kernel compatibility` writes it.\n\
          What is not listed as supported answers `ENOSYS`.\n\n",
     );
-    let partial = COMPATIBILITY.iter().filter(|row| row.missing.is_some()).count();
+    let partial = COMPATIBILITY
+        .iter()
+        .filter(|row| row.missing.is_some())
+        .count();
     let _ = writeln!(
         text,
         "Supported: {} of {}; {partial} of them with something missing.\n",
@@ -38,7 +41,9 @@ fn document() -> String {
         let row = COMPATIBILITY.iter().find(|row| row.nr == *nr);
         let support = match row {
             None => "no".to_owned(),
-            Some(row) => row.missing.map_or("yes".to_owned(), |note| format!("partly: {note}")),
+            Some(row) => row
+                .missing
+                .map_or("yes".to_owned(), |note| format!("partly: {note}")),
         };
         let _ = writeln!(text, "| {nr} | `{name}` | {support} |");
     }
@@ -53,5 +58,8 @@ fn compatibility_document_is_current() {
         std::fs::write(&path, document()).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == document(), "docs/compatibility.md is out of date");
+    assert!(
+        written == document(),
+        "docs/compatibility.md is out of date"
+    );
 }

@@ -52,7 +52,11 @@ pub(super) fn clock_gettime(task: &Arc<Task>, clock: i32, time: UserPtr<Timespec
     Ok(0)
 }
 
-pub(super) fn clock_getres(task: &Arc<Task>, clock: i32, resolution: UserPtr<Timespec>) -> SysResult {
+pub(super) fn clock_getres(
+    task: &Arc<Task>,
+    clock: i32,
+    resolution: UserPtr<Timespec>,
+) -> SysResult {
     read_clock(task, clock)?;
     let is_coarse = matches!(clock, CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE);
     let ns = if is_coarse { TICK_NS } else { 1 };
@@ -68,13 +72,24 @@ pub(super) fn clock_settime(task: &Arc<Task>, clock: i32, time: UserPtr<Timespec
     crate::refuse!(EPERM, "the clocks are the host's");
 }
 
-pub(super) fn gettimeofday(task: &Arc<Task>, time: UserPtr<Timeval>, zone: UserPtr<[i32; 2]>) -> SysResult {
-    time.write_if(task, &Timeval::from_nanos(task.kernel().clock().realtime_ns()))?;
+pub(super) fn gettimeofday(
+    task: &Arc<Task>,
+    time: UserPtr<Timeval>,
+    zone: UserPtr<[i32; 2]>,
+) -> SysResult {
+    time.write_if(
+        task,
+        &Timeval::from_nanos(task.kernel().clock().realtime_ns()),
+    )?;
     zone.write_if(task, &[0, 0])?;
     Ok(0)
 }
 
-pub(super) fn settimeofday(task: &Arc<Task>, time: UserPtr<Timeval>, _zone: UserPtr<[i32; 2]>) -> SysResult {
+pub(super) fn settimeofday(
+    task: &Arc<Task>,
+    time: UserPtr<Timeval>,
+    _zone: UserPtr<[i32; 2]>,
+) -> SysResult {
     if let Some(time) = time.non_null() {
         time.read(task)?.to_nanos().ok_or(Errno::EINVAL)?;
     }
@@ -85,7 +100,10 @@ pub(super) fn times(task: &Arc<Task>, times: UserPtr<Tms>) -> SysResult {
     let own = task.kernel().usage_of(task.pid());
     let children = {
         let table = task.kernel().processes().lock();
-        table.get(task.pid()).map(|entry| entry.child_usage).unwrap_or_default()
+        table
+            .get(task.pid())
+            .map(|entry| entry.child_usage)
+            .unwrap_or_default()
     };
     let ticks = |ns: u64| (ns / (NSEC_PER_SEC / USER_HZ)).cast_signed();
     let value = Tms {
@@ -138,10 +156,15 @@ async fn sleep_relative(
     deadline: Deadline,
     remaining: UserPtr<Timespec>,
 ) -> SysResult {
-    let block = RestartBlock::Sleep { until_ns: deadline.0, remaining: remaining.addr.0 };
+    let block = RestartBlock::Sleep {
+        until_ns: deadline.0,
+        remaining: remaining.addr.0,
+    };
     let outcome = sleep_until(task, deadline, Restart::Block(block)).await;
     if let Err(SysErr::Interrupted(_)) = outcome {
-        let left = deadline.0.saturating_sub(task.kernel().clock().monotonic_ns());
+        let left = deadline
+            .0
+            .saturating_sub(task.kernel().clock().monotonic_ns());
         remaining.write_if(task, &Timespec::from_nanos(left))?;
     }
     outcome
@@ -149,7 +172,8 @@ async fn sleep_relative(
 
 async fn sleep_until(task: &Arc<Task>, deadline: Deadline, restart: Restart) -> SysResult {
     let nobody = WaitQueue::new();
-    task.wait_for(&nobody, Some(deadline), restart, || None::<()>).await?;
+    task.wait_for(&nobody, Some(deadline), restart, || None::<()>)
+        .await?;
     Ok(0)
 }
 
@@ -160,7 +184,9 @@ pub(super) async fn resume_sleep(task: &Arc<Task>, until_ns: u64, remaining: u64
 
 /// The deadline of an optional relative timeout.
 pub(super) fn relative(task: &Task, timeout: UserPtr<Timespec>) -> Result<Option<Deadline>, Errno> {
-    let Some(timeout) = timeout.non_null() else { return Ok(None) };
+    let Some(timeout) = timeout.non_null() else {
+        return Ok(None);
+    };
     let ns = timeout.read(task)?.to_nanos().ok_or(Errno::EINVAL)?;
     Ok(Some(task.kernel().clock().after(ns)))
 }
@@ -171,8 +197,14 @@ pub(super) fn absolute(
     clock: i32,
     timeout: UserPtr<Timespec>,
 ) -> Result<Option<Deadline>, Errno> {
-    let Some(timeout) = timeout.non_null() else { return Ok(None) };
+    let Some(timeout) = timeout.non_null() else {
+        return Ok(None);
+    };
     let ns = timeout.read(task)?.to_nanos().ok_or(Errno::EINVAL)?;
-    let clock = if clock == CLOCK_REALTIME { CLOCK_REALTIME } else { CLOCK_MONOTONIC };
+    let clock = if clock == CLOCK_REALTIME {
+        CLOCK_REALTIME
+    } else {
+        CLOCK_MONOTONIC
+    };
     task.kernel().clock().at(clock, ns).map(Some)
 }

@@ -15,7 +15,11 @@ use crate::task::Task;
 use crate::time::process_timers::{Setting, TimerId};
 
 fn interval_id(which: i32) -> Result<TimerId, Errno> {
-    if (0..=2).contains(&which) { Ok(TimerId::Interval(which)) } else { Err(Errno::EINVAL) }
+    if (0..=2).contains(&which) {
+        Ok(TimerId::Interval(which))
+    } else {
+        Err(Errno::EINVAL)
+    }
 }
 
 fn to_itimerval(setting: Setting) -> Itimerval {
@@ -28,7 +32,11 @@ fn to_itimerval(setting: Setting) -> Itimerval {
 
 pub(super) fn getitimer(task: &Arc<Task>, which: i32, value: UserPtr<Itimerval>) -> SysResult {
     let id = interval_id(which)?;
-    let setting = task.process().timers.get(task.kernel(), task.process(), id).unwrap_or_default();
+    let setting = task
+        .process()
+        .timers
+        .get(task.kernel(), task.process(), id)
+        .unwrap_or_default();
     value.write(task, &to_itimerval(setting))?;
     Ok(0)
 }
@@ -40,13 +48,20 @@ pub(super) fn setitimer(
     old: UserPtr<Itimerval>,
 ) -> SysResult {
     // A null pointer disarms, as Linux still allows.
-    let new = if new.is_null() { Itimerval::default() } else { new.read(task)? };
+    let new = if new.is_null() {
+        Itimerval::default()
+    } else {
+        new.read(task)?
+    };
     let id = interval_id(which)?;
     let setting = Setting {
         value: new.value.to_nanos().ok_or(Errno::EINVAL)?,
         interval: new.interval.to_nanos().ok_or(Errno::EINVAL)?,
     };
-    let before = task.process().timers.set(task.kernel(), task.process(), id, setting, false)?;
+    let before = task
+        .process()
+        .timers
+        .set(task.kernel(), task.process(), id, setting, false)?;
     old.write_if(task, &to_itimerval(before))?;
     Ok(0)
 }
@@ -69,7 +84,9 @@ pub(super) fn timer_create(
         && event.notify == linux_abi::signal::SIGEV_THREAD_ID
     {
         let table = task.kernel().processes().lock();
-        let is_own = table.task(event.tid).is_some_and(|other| other.pid() == task.pid());
+        let is_own = table
+            .task(event.tid)
+            .is_some_and(|other| other.pid() == task.pid());
         if !is_own {
             return Err(Errno::EINVAL.into());
         }
@@ -84,7 +101,10 @@ pub(super) fn timer_create(
 }
 
 pub(super) fn timer_gettime(task: &Arc<Task>, id: i32, value: UserPtr<Itimerspec>) -> SysResult {
-    let setting = task.process().timers.get(task.kernel(), task.process(), TimerId::Posix(id));
+    let setting = task
+        .process()
+        .timers
+        .get(task.kernel(), task.process(), TimerId::Posix(id));
     value.write(task, &to_itimerspec(setting.ok_or(Errno::EINVAL)?))?;
     Ok(0)
 }
@@ -114,11 +134,21 @@ pub(super) fn timer_settime(
         return Err(Errno::EINVAL.into());
     }
     let is_absolute = flags & TIMER_ABSTIME != 0;
-    let before = timers.set(task.kernel(), task.process(), TimerId::Posix(id), setting, is_absolute)?;
+    let before = timers.set(
+        task.kernel(),
+        task.process(),
+        TimerId::Posix(id),
+        setting,
+        is_absolute,
+    )?;
     old.write_if(task, &to_itimerspec(before))?;
     Ok(0)
 }
 
 pub(super) fn timer_delete(task: &Arc<Task>, id: i32) -> SysResult {
-    if task.process().timers.delete(id) { Ok(0) } else { Err(Errno::EINVAL.into()) }
+    if task.process().timers.delete(id) {
+        Ok(0)
+    } else {
+        Err(Errno::EINVAL.into())
+    }
 }

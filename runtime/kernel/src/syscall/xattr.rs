@@ -25,12 +25,26 @@ const LIST_MAX: usize = 65536;
 
 fn name_arg(t: &Task, addr: UserAddr) -> Result<Vec<u8>, Errno> {
     let name = t.read_cstr(addr, NAME_MAX + 1);
-    let name = name.map_err(|e| if e == Errno::ENAMETOOLONG { Errno::ERANGE } else { e })?;
-    if name.is_empty() { Err(Errno::ERANGE) } else { Ok(name) }
+    let name = name.map_err(|e| {
+        if e == Errno::ENAMETOOLONG {
+            Errno::ERANGE
+        } else {
+            e
+        }
+    })?;
+    if name.is_empty() {
+        Err(Errno::ERANGE)
+    } else {
+        Ok(name)
+    }
 }
 
 fn path_place(t: &Arc<Task>, path: UserPath, follows: bool) -> Result<Location, Errno> {
-    let flags = if follows { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let flags = if follows {
+        AtFlags::empty()
+    } else {
+        AtFlags::SYMLINK_NOFOLLOW
+    };
     walk(t, Fd(AT_FDCWD), &path_arg(t, path)?, follow_unless(flags))
 }
 
@@ -40,9 +54,17 @@ fn fd_place(t: &Arc<Task>, fd: Fd) -> Result<Location, Errno> {
 
 /// `xattr_permission`: may this attribute be read or written?
 fn check(cred: &FsCred, attr: &Attr, name: &[u8], is_write: bool) -> Result<(), Errno> {
-    let denied = if is_write { Errno::EPERM } else { Errno::ENODATA };
+    let denied = if is_write {
+        Errno::EPERM
+    } else {
+        Errno::ENODATA
+    };
     if name.starts_with(b"trusted.") {
-        return if cred.has(Capability::SysAdmin) { Ok(()) } else { Err(denied) };
+        return if cred.has(Capability::SysAdmin) {
+            Ok(())
+        } else {
+            Err(denied)
+        };
     }
     if name.starts_with(b"security.") {
         let may = !is_write
@@ -54,7 +76,11 @@ fn check(cred: &FsCred, attr: &Attr, name: &[u8], is_write: bool) -> Result<(), 
         return Err(Errno::EOPNOTSUPP);
     }
     if !name.starts_with(b"user.") || name.len() == 5 {
-        return Err(if name.starts_with(b"user.") { Errno::EINVAL } else { Errno::EOPNOTSUPP });
+        return Err(if name.starts_with(b"user.") {
+            Errno::EINVAL
+        } else {
+            Errno::EOPNOTSUPP
+        });
     }
     if !matches!(attr.kind, Kind::Regular | Kind::Directory) {
         return Err(denied);
@@ -63,7 +89,15 @@ fn check(cred: &FsCred, attr: &Attr, name: &[u8], is_write: bool) -> Result<(), 
     if is_sticky && is_write && !cred.owns(attr) {
         return Err(Errno::EPERM);
     }
-    may_access(cred, attr, if is_write { Access::WRITE } else { Access::READ })
+    may_access(
+        cred,
+        attr,
+        if is_write {
+            Access::WRITE
+        } else {
+            Access::READ
+        },
+    )
 }
 
 fn xattrs(at: &Location) -> Result<&dyn Xattrs, Errno> {
@@ -108,13 +142,7 @@ fn answer(t: &Arc<Task>, bytes: &[u8], addr: UserAddr, size: usize) -> SysResult
     Ok(bytes.len())
 }
 
-fn get(
-    t: &Arc<Task>,
-    at: &Location,
-    name: UserAddr,
-    value: UserAddr,
-    size: usize,
-) -> SysResult {
+fn get(t: &Arc<Task>, at: &Location, name: UserAddr, value: UserAddr, size: usize) -> SysResult {
     let name = name_arg(t, name)?;
     check(&t.fs_cred(), &at.inode().attr()?, &name, false)?;
     let bytes = xattrs(at)?.get(&name)?;
@@ -124,7 +152,10 @@ fn get(
 fn list(t: &Arc<Task>, at: &Location, addr: UserAddr, size: usize) -> SysResult {
     let sees_trusted = t.fs_cred().has(Capability::SysAdmin);
     let mut bytes = Vec::new();
-    let names = at.inode().as_xattrs().map_or(Ok(Vec::new()), Xattrs::list)?;
+    let names = at
+        .inode()
+        .as_xattrs()
+        .map_or(Ok(Vec::new()), Xattrs::list)?;
     for name in names {
         if sees_trusted || !name.starts_with(b"trusted.") {
             bytes.extend_from_slice(&name);
@@ -205,13 +236,7 @@ pub fn lgetxattr(
 }
 
 /// `fgetxattr(2)`.
-pub fn fgetxattr(
-    t: &Arc<Task>,
-    fd: Fd,
-    name: UserAddr,
-    value: UserAddr,
-    size: usize,
-) -> SysResult {
+pub fn fgetxattr(t: &Arc<Task>, fd: Fd, name: UserAddr, value: UserAddr, size: usize) -> SysResult {
     get(t, &fd_place(t, fd)?, name, value, size)
 }
 

@@ -38,7 +38,8 @@ impl Task {
         restart: Restart,
         attempt: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>, SysErr> {
-        self.wait_for_any(&[queue], deadline, restart, attempt).await
+        self.wait_for_any(&[queue], deadline, restart, attempt)
+            .await
     }
 
     /// As [`Task::wait_for`], woken by any of several queues.

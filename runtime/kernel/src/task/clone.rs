@@ -43,7 +43,11 @@ fn check(request: &CloneRequest) -> Result<(), Errno> {
         || (has(CloneFlags::SIGHAND) && !has(CloneFlags::VM))
         || (has(CloneFlags::CLEAR_SIGHAND) && has(CloneFlags::SIGHAND))
         || (has(CloneFlags::PIDFD) && has(CloneFlags::DETACHED));
-    if contradicts { Err(Errno::EINVAL) } else { Ok(()) }
+    if contradicts {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(())
+    }
 }
 
 impl Task {
@@ -98,14 +102,20 @@ impl Task {
         self.signals().remove_thread(self.tid());
         let mut table = self.kernel.processes().lock();
         let left = table.remove_thread(self.tid(), self.pid());
-        let gone = if left == 0 { table.remove(self.pid()) } else { None };
+        let gone = if left == 0 {
+            table.remove(self.pid())
+        } else {
+            None
+        };
         drop(table);
         drop(gone);
     }
 
     /// Waits until a `vfork` child has given the memory back.
     pub async fn wait_for_vfork(&self, child: &Self) {
-        let Some(done) = child.vfork_done.lock().clone() else { return };
+        let Some(done) = child.vfork_done.lock().clone() else {
+            return;
+        };
         let is_done = || done.is_done.load(Ordering::SeqCst).then_some(());
         self.wait_unless_dying(&done.queue, is_done).await;
     }
@@ -125,12 +135,20 @@ impl Task {
         if table.thread_count() >= self.kernel.options().max_tasks {
             return Err(Errno::EAGAIN);
         }
-        let own: usize = table.iter().filter(|(_, e)| e.uid == uid).map(|(_, e)| e.threads.len()).sum();
+        let own: usize = table
+            .iter()
+            .filter(|(_, e)| e.uid == uid)
+            .map(|(_, e)| e.threads.len())
+            .sum();
         drop(table);
         let is_over = u64::try_from(own).unwrap_or(u64::MAX) >= limit;
         let creds = self.creds();
         let is_exempt = uid == 0 || creds.has_cap(CAP_SYS_RESOURCE) || creds.has_cap(CAP_SYS_ADMIN);
-        if is_over && !is_exempt { Err(Errno::EAGAIN) } else { Ok(()) }
+        if is_over && !is_exempt {
+            Err(Errno::EAGAIN)
+        } else {
+            Ok(())
+        }
     }
 
     fn share_resources(&self, flags: CloneFlags) -> Result<Resources, Errno> {
@@ -138,8 +156,16 @@ impl Task {
         let fs = self.fs()?;
         let mm = self.mm()?;
         Ok(Resources {
-            files: Some(if flags.contains(CloneFlags::FILES) { files } else { Arc::new(files.fork()) }),
-            fs: Some(if flags.contains(CloneFlags::FS) { fs } else { Arc::new(fs.fork()) }),
+            files: Some(if flags.contains(CloneFlags::FILES) {
+                files
+            } else {
+                Arc::new(files.fork())
+            }),
+            fs: Some(if flags.contains(CloneFlags::FS) {
+                fs
+            } else {
+                Arc::new(fs.fork())
+            }),
             mm: Some(if flags.contains(CloneFlags::VM) {
                 mm
             } else {
@@ -148,8 +174,15 @@ impl Task {
         })
     }
 
-    fn child_registers(&self, request: &CloneRequest) -> Result<elfuse_machine::ThreadState, Errno> {
-        let mut thread = self.kernel.machine().new_thread().map_err(|_| Errno::ENOMEM)?;
+    fn child_registers(
+        &self,
+        request: &CloneRequest,
+    ) -> Result<elfuse_machine::ThreadState, Errno> {
+        let mut thread = self
+            .kernel
+            .machine()
+            .new_thread()
+            .map_err(|_| Errno::ENOMEM)?;
         thread.fork_from(&self.registers());
         thread.set_x(0, 0);
         if request.stack != 0 {
@@ -187,7 +220,9 @@ impl Task {
     fn prepare_child(&self, child: &Arc<Self>, request: &CloneRequest) {
         let flags = request.flags;
         if flags.contains(CloneFlags::CHILD_CLEARTID) {
-            child.clear_child_tid.store(request.child_tid, Ordering::Relaxed);
+            child
+                .clear_child_tid
+                .store(request.child_tid, Ordering::Relaxed);
         }
         if !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK) {
             let rseq = *self.rseq.lock();
@@ -214,7 +249,13 @@ impl Task {
         let (mask, altstack) = self
             .signals()
             .with_thread(self.tid(), |thread| (thread.blocked, thread.altstack))
-            .unwrap_or((SigSet::EMPTY, linux_abi::signal::SigStack { flags: SS_DISABLE, ..Default::default() }));
+            .unwrap_or((
+                SigSet::EMPTY,
+                linux_abi::signal::SigStack {
+                    flags: SS_DISABLE,
+                    ..Default::default()
+                },
+            ));
         let mut table = self.kernel.processes().lock();
         // A pending signal that would kill or stop the parent is seen before the
         // child exists: `fork` restarts.
@@ -251,7 +292,11 @@ impl Task {
             children: BTreeSet::new(),
             pgid: mine.pgid,
             session: Arc::clone(&mine.session),
-            exit_signal: if is_sibling { mine.exit_signal } else { request.exit_signal },
+            exit_signal: if is_sibling {
+                mine.exit_signal
+            } else {
+                request.exit_signal
+            },
             is_subreaper: false,
             did_exec: false,
             ended: None,

@@ -77,7 +77,11 @@ impl Task {
             let table = self.kernel.processes().lock();
             (table.get(pid).is_some_and(|entry| entry.threads.len() == 1)).then_some(())
         };
-        if self.wait_unless_dying(process.thread_gone(), is_alone).await.is_none() {
+        if self
+            .wait_unless_dying(process.thread_gone(), is_alone)
+            .await
+            .is_none()
+        {
             return false;
         }
         let old = self.tid();
@@ -110,7 +114,9 @@ impl Task {
         }
         self.finish_vfork();
         self.set_name(name);
-        self.process.dumpable.store(u32::from(!is_secure), Ordering::Relaxed);
+        self.process
+            .dumpable
+            .store(u32::from(!is_secure), Ordering::Relaxed);
         self.forget_program();
         self.set_creds(creds);
         if let Some(entry) = self.kernel.processes().lock().get_mut(self.pid()) {
@@ -128,7 +134,10 @@ impl Task {
         self.process.timers.delete_posix();
         self.signals().actions().reset_handlers();
         self.signals().with_thread(self.tid(), |thread| {
-            thread.altstack = SigStack { flags: SS_DISABLE, ..SigStack::default() };
+            thread.altstack = SigStack {
+                flags: SS_DISABLE,
+                ..SigStack::default()
+            };
         });
     }
 
@@ -141,7 +150,11 @@ impl Task {
         registers.set_pstate(0);
         registers.set_pc(image.entry);
         registers.set_sp(image.sp);
-        registers.set_fp(&elfuse_machine::FpState { v: [0; 32], fpsr: 0, fpcr: 0 });
+        registers.set_fp(&elfuse_machine::FpState {
+            v: [0; 32],
+            fpsr: 0,
+            fpcr: 0,
+        });
     }
 
     fn close_on_exec(self: &Arc<Self>) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use linux_abi::signal::{
-    CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SI_KERNEL, SIG_IGN, SIGCHLD,
-    SIGCONT, SIGHUP, SaFlags, SigInfo,
+    CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SI_KERNEL, SIG_IGN, SIGCHLD, SIGCONT,
+    SIGHUP, SaFlags, SigInfo,
 };
 
 use super::{ExitStatus, Process, ProcessTable, Task, Usage};
@@ -66,7 +66,10 @@ impl Task {
         let word = self.clear_child_tid.swap(0, Ordering::Relaxed);
         let is_shared = self.mm().is_ok_and(|mm| Arc::strong_count(&mm) > 2);
         if word != 0 && is_shared && self.write_value(UserAddr(word), &0u32).is_ok() {
-            let _ = self.kernel.futexes().wake(self, UserAddr(word), false, 1, u32::MAX);
+            let _ = self
+                .kernel
+                .futexes()
+                .wake(self, UserAddr(word), false, 1, u32::MAX);
         }
     }
 
@@ -107,7 +110,9 @@ impl Kernel {
     fn end_process(self: &Arc<Self>, process: &Arc<Process>, status: ExitStatus) {
         let pid = process.pid();
         let mut table = self.processes().lock();
-        let Some(entry) = table.get_mut(pid) else { return };
+        let Some(entry) = table.get_mut(pid) else {
+            return;
+        };
         entry.ended = Some(status);
         let session = Arc::clone(&entry.session);
         let pgid = entry.pgid;
@@ -129,7 +134,8 @@ impl Kernel {
             child.publish_ids_with(reaper);
             let signal = child.parent_death_signal.load(Ordering::Relaxed);
             if signal != 0 {
-                let _ = self.signal_process(child.process(), SigInfo::new(signal, 0).with_sender(pid, 0));
+                let _ = self
+                    .signal_process(child.process(), SigInfo::new(signal, 0).with_sender(pid, 0));
             }
         }
         for group in orphaned {
@@ -155,7 +161,8 @@ impl Kernel {
         let mut table = self.processes().lock();
         let Some(entry) = table.get(pid) else { return };
         let Some(status) = entry.ended else { return };
-        let (parent, signal, uid, usage) = (entry.parent, entry.exit_signal, entry.uid, entry.usage);
+        let (parent, signal, uid, usage) =
+            (entry.parent, entry.exit_signal, entry.uid, entry.usage);
         let Some(parent) = table.get(parent).map(|entry| Arc::clone(&entry.process)) else {
             let gone = table.remove(pid);
             drop(table);
@@ -179,11 +186,15 @@ impl Kernel {
     /// Tells the parent that the process stopped or goes on.
     pub(crate) fn notify_parent_of_stop(self: &Arc<Self>, pid: i32, stopped_by: Option<i32>) {
         let mut table = self.processes().lock();
-        let Some(entry) = table.get_mut(pid) else { return };
+        let Some(entry) = table.get_mut(pid) else {
+            return;
+        };
         entry.stop_event = stopped_by;
         entry.continue_event = stopped_by.is_none();
         let (parent, uid) = (entry.parent, entry.uid);
-        let Some(parent) = table.get(parent).map(|entry| Arc::clone(&entry.process)) else { return };
+        let Some(parent) = table.get(parent).map(|entry| Arc::clone(&entry.process)) else {
+            return;
+        };
         drop(table);
         let action = parent.signals().actions().get(SIGCHLD);
         let is_quiet = SaFlags::from_bits_retain(action.flags).contains(SaFlags::NOCLDSTOP);
@@ -192,7 +203,9 @@ impl Kernel {
                 Some(signal) => (CLD_STOPPED, signal),
                 None => (CLD_CONTINUED, SIGCONT),
             };
-            let info = SigInfo::new(SIGCHLD, code).with_sender(pid, uid).with_status(status);
+            let info = SigInfo::new(SIGCHLD, code)
+                .with_sender(pid, uid)
+                .with_status(status);
             let _ = self.signal_process(&parent, info);
         }
         parent.child_changed().wake_all();
@@ -220,7 +233,10 @@ impl Kernel {
     /// Sends a signal to every member of a group; answers how many there were.
     pub fn signal_group(self: &Arc<Self>, pgid: i32, info: SigInfo) -> usize {
         let table = self.processes().lock();
-        let members: Vec<_> = table.group(pgid).map(|(_, entry)| Arc::clone(&entry.process)).collect();
+        let members: Vec<_> = table
+            .group(pgid)
+            .map(|(_, entry)| Arc::clone(&entry.process))
+            .collect();
         drop(table);
         for member in &members {
             let _ = self.signal_process(member, info);
@@ -232,7 +248,9 @@ impl Kernel {
 /// Groups with stopped members that lose their last link to another group of the
 /// session when `pid` ends: its own, and those of its children.
 fn groups_orphaned_by(table: &ProcessTable, pid: i32, pgid: i32) -> Vec<i32> {
-    let Some(entry) = table.get(pid) else { return Vec::new() };
+    let Some(entry) = table.get(pid) else {
+        return Vec::new();
+    };
     let mut groups: Vec<i32> = entry
         .children
         .iter()
@@ -240,9 +258,9 @@ fn groups_orphaned_by(table: &ProcessTable, pid: i32, pgid: i32) -> Vec<i32> {
         .filter(|child| child.session.sid() == entry.session.sid() && child.pgid != pgid)
         .map(|child| child.pgid)
         .collect();
-    let links_own_group = table.get(entry.parent).is_some_and(|parent| {
-        parent.pgid != pgid && parent.session.sid() == entry.session.sid()
-    });
+    let links_own_group = table
+        .get(entry.parent)
+        .is_some_and(|parent| parent.pgid != pgid && parent.session.sid() == entry.session.sid());
     if links_own_group {
         groups.push(pgid);
     }
@@ -268,7 +286,9 @@ fn child_info(signal: i32, pid: i32, uid: u32, status: ExitStatus, usage: &Usage
         // No core is ever written, so it is never `CLD_DUMPED`.
         ExitStatus::Signal { signal, .. } => (CLD_KILLED, signal),
     };
-    let mut info = SigInfo::new(signal, code).with_sender(pid, uid).with_status(value);
+    let mut info = SigInfo::new(signal, code)
+        .with_sender(pid, uid)
+        .with_status(value);
     let tick = 1_000_000_000 / linux_abi::time::USER_HZ;
     info.fields[2] = usage.user_ns / tick;
     info.fields[3] = usage.system_ns / tick;

@@ -14,7 +14,9 @@ use linux_abi::sched::SCHED_OTHER;
 use linux_abi::signal::SIGCHLD;
 
 use super::exec::base_name;
-use super::{Entry, ExecRequest, NewTask, Process, Resources, Runner, Scheduling, Session, Task, Usage};
+use super::{
+    Entry, ExecRequest, NewTask, Process, Resources, Runner, Scheduling, Session, Task, Usage,
+};
 use crate::creds::Creds;
 use crate::exec::{Args, open_program};
 use crate::file::{FdTable, FsContext};
@@ -69,7 +71,10 @@ impl Task {
         }
         .build();
         let signals = ThreadSignals::new(task.notify(), SigSet::EMPTY);
-        process.signals().add_thread(pid, signals).map_err(|_| Errno::EAGAIN)?;
+        process
+            .signals()
+            .add_thread(pid, signals)
+            .map_err(|_| Errno::EAGAIN)?;
         let mut table = kernel.processes().lock();
         table.insert(
             pid,
@@ -105,7 +110,11 @@ impl Task {
     pub fn start_first(self: &Arc<Self>, path: &[u8], args: Args) -> Result<(), Errno> {
         let start = self.fs()?.cwd();
         let file = open_program(self, start, path, true)?;
-        let request = ExecRequest { file, name: path.to_vec(), args };
+        let request = ExecRequest {
+            file,
+            name: path.to_vec(),
+            args,
+        };
         let image = self.load_image(request)?;
         self.become_image(image, base_name(path));
         self.kernel.note_task_start();

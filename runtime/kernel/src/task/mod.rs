@@ -231,7 +231,10 @@ impl Task {
     /// Runs `f` with this task as the one on whose behalf files are used.
     pub fn as_caller<R>(self: &Arc<Self>, f: impl FnOnce(&Caller<'_>) -> R) -> R {
         let cred = self.fs_cred();
-        f(&Caller { cred: &cred, task: Some(self) })
+        f(&Caller {
+            cred: &cred,
+            task: Some(self),
+        })
     }
 
     /// Memory limits of the process.
@@ -246,7 +249,10 @@ impl Task {
     /// # Errors
     /// `ESRCH` for a thread that has ended.
     pub fn memory(&self) -> Result<UserMemory, Errno> {
-        let stack = self.process.limits().soft(linux_abi::resource::RLIMIT_STACK);
+        let stack = self
+            .process
+            .limits()
+            .soft(linux_abi::resource::RLIMIT_STACK);
         Ok(UserMemory::new(self.mm()?, stack))
     }
 
@@ -270,7 +276,10 @@ impl Task {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn read_value<T: FromBytes + IntoBytes + FromZeros>(&self, addr: UserAddr) -> Result<T, Errno> {
+    pub fn read_value<T: FromBytes + IntoBytes + FromZeros>(
+        &self,
+        addr: UserAddr,
+    ) -> Result<T, Errno> {
         self.memory()?.read_value(addr)
     }
 
@@ -278,7 +287,11 @@ impl Task {
     ///
     /// # Errors
     /// `EFAULT`.
-    pub fn write_value<T: IntoBytes + Immutable>(&self, addr: UserAddr, value: &T) -> Result<(), Errno> {
+    pub fn write_value<T: IntoBytes + Immutable>(
+        &self,
+        addr: UserAddr,
+        value: &T,
+    ) -> Result<(), Errno> {
         self.memory()?.write_value(addr, value)
     }
 

@@ -40,7 +40,9 @@ impl ExitStatus {
     pub fn shell_status(self) -> u8 {
         match self {
             Self::Code(code) => code,
-            Self::Signal { signal, .. } => 128u8.saturating_add(u8::try_from(signal).unwrap_or(127)),
+            Self::Signal { signal, .. } => {
+                128u8.saturating_add(u8::try_from(signal).unwrap_or(127))
+            }
         }
     }
 }
@@ -147,7 +149,8 @@ impl Process {
     pub(super) fn inherit(&self, parent: &Self) {
         let personality = parent.personality.load(Ordering::Relaxed);
         self.personality.store(personality, Ordering::Relaxed);
-        self.dumpable.store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.dumpable
+            .store(parent.dumpable.load(Ordering::Relaxed), Ordering::Relaxed);
         let adj = parent.oom_score_adj.load(Ordering::Relaxed);
         self.oom_score_adj.store(adj, Ordering::Relaxed);
     }

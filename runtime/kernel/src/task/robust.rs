@@ -6,9 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
-use linux_abi::futex::{
-    OWNER_DIED, ROBUST_LIST_LIMIT, RobustListHead, TID_MASK, WAITERS,
-};
+use linux_abi::futex::{OWNER_DIED, ROBUST_LIST_LIMIT, RobustListHead, TID_MASK, WAITERS};
 use linux_abi::rseq::{RseqCs, SIGNATURE_LEN};
 
 use super::Task;
@@ -35,7 +33,9 @@ impl Task {
         if head_addr == 0 {
             return;
         }
-        let Ok(head) = self.read_value::<RobustListHead>(UserAddr(head_addr)) else { return };
+        let Ok(head) = self.read_value::<RobustListHead>(UserAddr(head_addr)) else {
+            return;
+        };
         let word_of = |entry: u64| UserAddr((entry & !1).wrapping_add_signed(head.futex_offset));
         let pending = head.pending & !1;
         let mut entry = head.next;
@@ -56,8 +56,12 @@ impl Task {
     }
 
     fn leave_futex(&self, word: UserAddr, is_pi: bool, is_pending: bool) -> bool {
-        let Ok(memory) = self.memory() else { return false };
-        let Ok(value) = memory.load_u32(word) else { return false };
+        let Ok(memory) = self.memory() else {
+            return false;
+        };
+        let Ok(value) = memory.load_u32(word) else {
+            return false;
+        };
         let mine = self.tid().cast_unsigned();
         if is_pending && !is_pi && value == 0 {
             let _ = self.kernel.futexes().wake(self, word, false, 1, u32::MAX);
@@ -83,14 +87,21 @@ impl Task {
             return true;
         }
         let slot = UserAddr(rseq.addr.wrapping_add(RSEQ_CS_OFFSET));
-        let Ok(cs_addr) = self.read_value::<u64>(slot) else { return false };
+        let Ok(cs_addr) = self.read_value::<u64>(slot) else {
+            return false;
+        };
         if cs_addr == 0 {
             return true;
         }
-        let Ok(cs) = self.read_value::<RseqCs>(UserAddr(cs_addr)) else { return false };
+        let Ok(cs) = self.read_value::<RseqCs>(UserAddr(cs_addr)) else {
+            return false;
+        };
         let is_sane = cs.version == 0
             && cs.start_ip < TASK_SIZE
-            && cs.start_ip.checked_add(cs.post_commit_offset).is_some_and(|end| end < TASK_SIZE)
+            && cs
+                .start_ip
+                .checked_add(cs.post_commit_offset)
+                .is_some_and(|end| end < TASK_SIZE)
             && cs.abort_ip < TASK_SIZE
             && cs.abort_ip.wrapping_sub(cs.start_ip) >= cs.post_commit_offset;
         if !is_sane {

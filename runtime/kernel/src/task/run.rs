@@ -17,8 +17,8 @@ use elfuse_machine::{Access, Cpu, FaultKind, GuestAddr, Trap};
 use linux_abi::Errno;
 use linux_abi::signal::{
     BUS_ADRALN, BUS_ADRERR, FPE_FLTDIV, FPE_FLTINV, FPE_FLTOVF, FPE_FLTRES, FPE_FLTUND, FPE_FLTUNK,
-    ILL_ILLOPC, SEGV_MAPERR, SI_KERNEL, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP,
-    SaFlags, SigAction, SigInfo, TRAP_BRKPT,
+    ILL_ILLOPC, SEGV_MAPERR, SI_KERNEL, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP, SaFlags,
+    SigAction, SigInfo, TRAP_BRKPT,
 };
 
 use super::{ExitStatus, Task};
@@ -53,7 +53,12 @@ enum Step {
 
 impl Runner {
     pub(crate) fn new(task: Arc<Task>) -> Self {
-        Self { task, waiting: None, interrupted: None, was_preempted: true }
+        Self {
+            task,
+            waiting: None,
+            interrupted: None,
+            was_preempted: true,
+        }
     }
 
     fn step(&mut self, cpu: &mut Cpu, context: &mut Context<'_>) -> Step {
@@ -84,17 +89,23 @@ impl Runner {
     }
 
     fn run_guest(&mut self, cpu: &mut Cpu) -> Step {
-        let Ok(mm) = self.task.mm() else { return self.die(ExitStatus::Code(0)) };
+        let Ok(mm) = self.task.mm() else {
+            return self.die(ExitStatus::Code(0));
+        };
         let kernel = Arc::clone(&self.task.kernel);
         let clock = kernel.clock();
         let entered = clock.monotonic_ns();
         let trap = cpu.run(&mut self.task.registers(), mm.space());
         let left = clock.monotonic_ns();
-        self.task.user_ns.fetch_add(left.saturating_sub(entered), Ordering::Relaxed);
+        self.task
+            .user_ns
+            .fetch_add(left.saturating_sub(entered), Ordering::Relaxed);
         drop(mm);
         let step = self.handle(trap);
         let after = clock.monotonic_ns();
-        self.task.system_ns.fetch_add(after.saturating_sub(left), Ordering::Relaxed);
+        self.task
+            .system_ns
+            .fetch_add(after.saturating_sub(left), Ordering::Relaxed);
         step
     }
 
@@ -104,18 +115,26 @@ impl Runner {
             Trap::Kicked | Trap::TimeSlice => {
                 self.was_preempted = true;
                 if self.task.kernel.scheduler().has_waiting() {
-                    self.task.involuntary_switches.fetch_add(1, Ordering::Relaxed);
+                    self.task
+                        .involuntary_switches
+                        .fetch_add(1, Ordering::Relaxed);
                     return Step::Stop(Polled::Yielded);
                 }
             }
-            Trap::MemFault { addr, access, kind, esr } => self.fault(addr, access, kind, esr),
+            Trap::MemFault {
+                addr,
+                access,
+                kind,
+                esr,
+            } => self.fault(addr, access, kind, esr),
             Trap::Undefined { .. } => self.raise_at_pc(SIGILL, ILL_ILLOPC),
             Trap::Breakpoint { .. } => self.raise_at_pc(SIGTRAP, TRAP_BRKPT),
             Trap::FpException { esr } => self.raise_at_pc(SIGFPE, fp_code(esr)),
             Trap::PcAlignment => self.raise_at_pc(SIGBUS, BUS_ADRALN),
             Trap::SpAlignment => {
                 let sp = self.task.registers().sp();
-                self.task.force_signal(SigInfo::new(SIGBUS, BUS_ADRALN).with_addr(sp));
+                self.task
+                    .force_signal(SigInfo::new(SIGBUS, BUS_ADRALN).with_addr(sp));
             }
         }
         Step::GoOn
@@ -124,7 +143,8 @@ impl Runner {
     fn raise_at_pc(&mut self, signal: i32, code: i32) {
         let pc = self.task.registers().pc();
         self.was_preempted = true;
-        self.task.force_signal(SigInfo::new(signal, code).with_addr(pc));
+        self.task
+            .force_signal(SigInfo::new(signal, code).with_addr(pc));
     }
 
     fn fault(&mut self, addr: GuestAddr, access: Access, kind: FaultKind, esr: u64) {
@@ -141,29 +161,43 @@ impl Runner {
         self.task.note_fault(esr);
         if signal == SIGKILL {
             self.task.kernel.note_out_of_memory(&self.task);
-            let status = ExitStatus::Signal { signal: SIGKILL, dumps_core: false };
+            let status = ExitStatus::Signal {
+                signal: SIGKILL,
+                dumps_core: false,
+            };
             self.task.signals().start_group_exit(status);
             return;
         }
-        self.task.force_signal(SigInfo::new(signal, code).with_addr(addr.0));
+        self.task
+            .force_signal(SigInfo::new(signal, code).with_addr(addr.0));
     }
 
     fn repair(&self, addr: GuestAddr, access: Access) -> Result<(), (i32, i32)> {
-        let Ok(mm) = self.task.mm() else { return Err((SIGSEGV, SEGV_MAPERR)) };
+        let Ok(mm) = self.task.mm() else {
+            return Err((SIGSEGV, SEGV_MAPERR));
+        };
         // The processor ignores the top byte of data addresses.
-        let plain = if addr.0 & (1 << 55) == 0 { addr.0 & 0x00ff_ffff_ffff_ffff } else { addr.0 };
+        let plain = if addr.0 & (1 << 55) == 0 {
+            addr.0 & 0x00ff_ffff_ffff_ffff
+        } else {
+            addr.0
+        };
         if plain >= TASK_SIZE {
             return Err((SIGSEGV, SEGV_MAPERR));
         }
         let stack = self.task.mem_limits().stack;
-        mm.fault(plain, access, stack).map_err(|error| error.signal().unwrap_or((SIGKILL, 0)))
+        mm.fault(plain, access, stack)
+            .map_err(|error| error.signal().unwrap_or((SIGKILL, 0)))
     }
 
     fn start_call(&mut self) {
         let call = {
             let registers = self.task.registers();
             let args = std::array::from_fn(|n| registers.x(n));
-            Call { nr: registers.syscall_nr(), args }
+            Call {
+                nr: registers.syscall_nr(),
+                args,
+            }
         };
         match syscall::dispatch(&self.task, &call) {
             Outcome::Done(result) => self.finish_call(call, result),
@@ -226,7 +260,9 @@ impl Runner {
     /// that was what could not be delivered.
     fn fail_delivery(&self, signal: i32) {
         if signal == SIGSEGV {
-            self.task.signals().set_action(SIGSEGV, SigAction::default());
+            self.task
+                .signals()
+                .set_action(SIGSEGV, SigAction::default());
         }
         self.task.force_signal(SigInfo::new(SIGSEGV, SI_KERNEL));
     }
@@ -242,13 +278,17 @@ impl Runner {
             }
         }
         if self.task.signals().stop(info.signo) {
-            self.task.kernel.notify_parent_of_stop(pid, Some(info.signo));
+            self.task
+                .kernel
+                .notify_parent_of_stop(pid, Some(info.signo));
         }
     }
 
     /// A handler runs: does the interrupted call start again after it?
     fn decide_restart(&mut self, action: &SigAction) {
-        let Some((call, restart)) = self.interrupted.take() else { return };
+        let Some((call, restart)) = self.interrupted.take() else {
+            return;
+        };
         let has_restart = SaFlags::from_bits_retain(action.flags).contains(SaFlags::RESTART);
         let again = match restart {
             Restart::NoIntr => true,
@@ -263,7 +303,9 @@ impl Runner {
     }
 
     fn restart_without_handler(&mut self) {
-        let Some((call, restart)) = self.interrupted.take() else { return };
+        let Some((call, restart)) = self.interrupted.take() else {
+            return;
+        };
         match restart {
             Restart::Never => self.task.registers().set_x(0, Errno::EINTR.to_return()),
             Restart::Block(block) => {

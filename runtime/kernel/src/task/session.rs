@@ -21,7 +21,10 @@ impl Session {
     /// A session without a terminal.
     #[must_use]
     pub fn new(sid: i32) -> Arc<Self> {
-        Arc::new(Self { sid, terminal: Ranked::new(Rank::Fields, None) })
+        Arc::new(Self {
+            sid,
+            terminal: Ranked::new(Rank::Fields, None),
+        })
     }
 
     /// Number of the session: pid of its first leader.
@@ -48,13 +51,19 @@ impl Task {
     #[must_use]
     pub fn session_of(&self) -> Option<Arc<Session>> {
         let table = self.kernel.processes().lock();
-        table.get(self.pid()).map(|entry| Arc::clone(&entry.session))
+        table
+            .get(self.pid())
+            .map(|entry| Arc::clone(&entry.session))
     }
 }
 
 impl Job for Task {
     fn group(&self) -> i32 {
-        self.kernel.processes().lock().get(self.pid()).map_or(0, |entry| entry.pgid)
+        self.kernel
+            .processes()
+            .lock()
+            .get(self.pid())
+            .map_or(0, |entry| entry.pgid)
     }
 
     fn session(&self) -> i32 {
@@ -67,7 +76,9 @@ impl Job for Task {
 
     fn is_deaf_to(&self, signal: u32) -> bool {
         let signal = signal.cast_signed();
-        let is_blocked = self.signals().with_thread(self.tid(), |t| t.blocked.has(signal));
+        let is_blocked = self
+            .signals()
+            .with_thread(self.tid(), |t| t.blocked.has(signal));
         let is_ignored = match self.signals().actions().get(signal).handler {
             SIG_IGN => true,
             SIG_DFL => default_action(signal) == Default::Ignore,
@@ -83,7 +94,10 @@ impl Job for Task {
 
     fn has_group(&self, group: i32) -> bool {
         let session = self.session();
-        self.kernel.processes().lock().is_group_in_session(group, session)
+        self.kernel
+            .processes()
+            .lock()
+            .is_group_in_session(group, session)
     }
 
     fn controlling(&self) -> Option<Arc<Tty>> {
@@ -110,7 +124,10 @@ impl KernelGroups {
     }
 
     fn kernel(&self) -> Option<Arc<Kernel>> {
-        self.kernel.read().unwrap_or_else(PoisonError::into_inner).upgrade()
+        self.kernel
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade()
     }
 }
 
@@ -125,7 +142,9 @@ impl Groups for KernelGroups {
         let Some(kernel) = self.kernel() else { return };
         let table = kernel.processes().lock();
         let leader = table.get(session).map(|entry| Arc::clone(&entry.process));
-        let member = table.iter().find(|(_, entry)| entry.session.sid() == session);
+        let member = table
+            .iter()
+            .find(|(_, entry)| entry.session.sid() == session);
         let session = member.map(|(_, entry)| Arc::clone(&entry.session));
         drop(table);
         if let Some(leader) = leader {

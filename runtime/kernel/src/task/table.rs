@@ -70,9 +70,17 @@ impl ProcessTable {
     /// `EAGAIN` when all are taken.
     pub fn allocate(&mut self) -> Result<i32, Errno> {
         for _ in 0..PID_MAX {
-            self.last_pid = if self.last_pid + 1 >= PID_MAX { PID_RESTART } else { self.last_pid + 1 };
+            self.last_pid = if self.last_pid + 1 >= PID_MAX {
+                PID_RESTART
+            } else {
+                self.last_pid + 1
+            };
             let pid = self.last_pid;
-            let is_group = || self.entries.values().any(|e| e.pgid == pid || e.session.sid() == pid);
+            let is_group = || {
+                self.entries
+                    .values()
+                    .any(|e| e.pgid == pid || e.session.sid() == pid)
+            };
             if !self.threads.contains_key(&pid) && !self.entries.contains_key(&pid) && !is_group() {
                 return Ok(pid);
             }
@@ -147,7 +155,9 @@ impl ProcessTable {
     /// Takes a thread out; answers how many its process has left.
     pub fn remove_thread(&mut self, tid: i32, pid: i32) -> usize {
         self.threads.remove(&tid);
-        let Some(entry) = self.entries.get_mut(&pid) else { return 0 };
+        let Some(entry) = self.entries.get_mut(&pid) else {
+            return 0;
+        };
         entry.threads.remove(&tid);
         entry.threads.len()
     }
@@ -163,7 +173,9 @@ impl ProcessTable {
 
     /// Members of a group that have not ended.
     pub fn group(&self, pgid: i32) -> impl Iterator<Item = (&i32, &Entry)> {
-        self.entries.iter().filter(move |(_, e)| e.pgid == pgid && e.ended.is_none())
+        self.entries
+            .iter()
+            .filter(move |(_, e)| e.pgid == pgid && e.ended.is_none())
     }
 
     /// Has the group a member, ended or not?
@@ -175,7 +187,9 @@ impl ProcessTable {
     /// Has the group a member in this session?
     #[must_use]
     pub fn is_group_in_session(&self, pgid: i32, sid: i32) -> bool {
-        self.entries.values().any(|e| e.pgid == pgid && e.session.sid() == sid)
+        self.entries
+            .values()
+            .any(|e| e.pgid == pgid && e.session.sid() == sid)
     }
 
     /// Does no member have a parent in another group of the same session? `leaving`
@@ -193,7 +207,8 @@ impl ProcessTable {
     /// Is a member of the group stopped?
     #[must_use]
     pub fn has_stopped(&self, pgid: i32) -> bool {
-        self.group(pgid).any(|(_, entry)| entry.process.signals().is_stopped())
+        self.group(pgid)
+            .any(|(_, entry)| entry.process.signals().is_stopped())
     }
 
     /// Who takes the children of `pid`: the nearest subreaper above, or process 1.
@@ -211,7 +226,10 @@ impl ProcessTable {
 
     /// Gives the children of `pid` to `reaper`; answers who they are.
     pub fn reparent(&mut self, pid: i32, reaper: i32) -> Vec<i32> {
-        let children = self.entries.get_mut(&pid).map(|e| std::mem::take(&mut e.children));
+        let children = self
+            .entries
+            .get_mut(&pid)
+            .map(|e| std::mem::take(&mut e.children));
         let children: Vec<i32> = children.unwrap_or_default().into_iter().collect();
         for child in &children {
             if let Some(entry) = self.entries.get_mut(child) {

@@ -54,13 +54,18 @@ impl Task {
     ///
     /// # Errors
     /// `ECHILD` without such a child; interrupted by signals (`ERESTARTSYS`).
-    pub async fn wait_for_child(self: &Arc<Self>, request: WaitRequest) -> SysResult<Option<Waited>> {
+    pub async fn wait_for_child(
+        self: &Arc<Self>,
+        request: WaitRequest,
+    ) -> SysResult<Option<Waited>> {
         let found = || match self.look_for_child(&request) {
             Ok(None) if !request.options.contains(WaitOptions::NOHANG) => None,
             outcome => Some(outcome),
         };
         let process = Arc::clone(self.process());
-        let outcome = self.wait_for(process.child_changed(), None, Restart::Sys, found).await?;
+        let outcome = self
+            .wait_for(process.child_changed(), None, Restart::Sys, found)
+            .await?;
         Ok(outcome.unwrap_or(Ok(None))?)
     }
 
@@ -71,13 +76,19 @@ impl Task {
             .children
             .iter()
             .copied()
-            .filter(|pid| table.get(*pid).is_some_and(|child| matches(*pid, child, request)))
+            .filter(|pid| {
+                table
+                    .get(*pid)
+                    .is_some_and(|child| matches(*pid, child, request))
+            })
             .collect();
         if candidates.is_empty() {
             return Err(Errno::ECHILD);
         }
         for pid in candidates {
-            let Some(child) = table.get_mut(pid) else { continue };
+            let Some(child) = table.get_mut(pid) else {
+                continue;
+            };
             if let Some(event) = event_of(pid, child, request.options) {
                 let is_end = matches!(event.code, CLD_EXITED | CLD_KILLED);
                 let gone = if is_end && !request.options.contains(WaitOptions::NOWAIT) {
@@ -114,7 +125,10 @@ fn event_of(pid: i32, child: &mut Entry, options: WaitOptions) -> Option<Waited>
             ExitStatus::Code(code) => (CLD_EXITED, i32::from(code), ended.wait_status()),
             ExitStatus::Signal { signal, .. } => (CLD_KILLED, signal, ended.wait_status()),
         }
-    } else if let Some(signal) = child.stop_event.filter(|_| options.contains(WaitOptions::STOPPED)) {
+    } else if let Some(signal) = child
+        .stop_event
+        .filter(|_| options.contains(WaitOptions::STOPPED))
+    {
         if !options.contains(WaitOptions::NOWAIT) {
             child.stop_event = None;
         }
@@ -127,7 +141,14 @@ fn event_of(pid: i32, child: &mut Entry, options: WaitOptions) -> Option<Waited>
     };
     let mut usage = child.usage;
     usage.add(&child.child_usage);
-    Some(Waited { pid, uid: child.uid, code, value, status, usage })
+    Some(Waited {
+        pid,
+        uid: child.uid,
+        code,
+        value,
+        status,
+        usage,
+    })
 }
 
 fn bury(table: &mut ProcessTable, parent: i32, pid: i32) -> Option<Entry> {

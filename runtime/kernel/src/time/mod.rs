@@ -91,7 +91,9 @@ impl Clock {
     /// `EINVAL` for clocks that cannot be waited on.
     pub fn at(&self, id: i32, ns: u64) -> Result<Deadline, Errno> {
         let now = self.read(id)?;
-        Ok(Deadline(self.monotonic_ns().saturating_add(ns.saturating_sub(now))))
+        Ok(Deadline(
+            self.monotonic_ns().saturating_add(ns.saturating_sub(now)),
+        ))
     }
 
     /// Has the deadline passed?

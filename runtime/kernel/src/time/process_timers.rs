@@ -80,7 +80,9 @@ pub struct ProcessTimers {
 
 impl Default for ProcessTimers {
     fn default() -> Self {
-        Self { state: Ranked::new(Rank::Fields, State::default()) }
+        Self {
+            state: Ranked::new(Rank::Fields, State::default()),
+        }
     }
 }
 
@@ -95,7 +97,9 @@ struct Expiry {
 impl Wakeable for Expiry {
     fn wake(&self) {
         if let (Some(kernel), Some(process)) = (self.kernel.upgrade(), self.process.upgrade()) {
-            process.timers.expire(&kernel, &process, self.id, self.generation);
+            process
+                .timers
+                .expire(&kernel, &process, self.id, self.generation);
         }
     }
 }
@@ -116,7 +120,12 @@ impl ProcessTimers {
     ///
     /// # Errors
     /// `EINVAL` for a clock or an event that cannot be.
-    pub fn create(&self, kernel: &Kernel, clock: i32, event: Option<SigEvent>) -> Result<i32, Errno> {
+    pub fn create(
+        &self,
+        kernel: &Kernel,
+        clock: i32,
+        event: Option<SigEvent>,
+    ) -> Result<i32, Errno> {
         let basis = match clock {
             CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Basis::CpuTime,
             id => {
@@ -175,10 +184,15 @@ impl ProcessTimers {
         } else if is_absolute {
             setting.value
         } else {
-            now(kernel, process, basis).saturating_add(setting.value).max(1)
+            now(kernel, process, basis)
+                .saturating_add(setting.value)
+                .max(1)
         };
         let mut state = self.state.lock();
-        let timer = state.timers.entry(id).or_insert_with(|| interval_timer(basis));
+        let timer = state
+            .timers
+            .entry(id)
+            .or_insert_with(|| interval_timer(basis));
         timer.next = at;
         timer.interval = setting.interval;
         timer.overrun = 0;
@@ -203,7 +217,11 @@ impl ProcessTimers {
             TimerId::Interval(_) => Err(Errno::EINVAL),
             TimerId::Posix(_) => {
                 let state = self.state.lock();
-                state.timers.get(&id).map(|timer| timer.basis).ok_or(Errno::EINVAL)
+                state
+                    .timers
+                    .get(&id)
+                    .map(|timer| timer.basis)
+                    .ok_or(Errno::EINVAL)
             }
         }
     }
@@ -245,7 +263,9 @@ impl ProcessTimers {
         let Ok(basis) = self.basis(id) else { return };
         let time = now(kernel, process, basis);
         let mut state = self.state.lock();
-        let Some(timer) = state.timers.get_mut(&id) else { return };
+        let Some(timer) = state.timers.get_mut(&id) else {
+            return;
+        };
         if timer.generation != generation || timer.next == 0 {
             return;
         }
@@ -262,10 +282,14 @@ impl ProcessTimers {
             timer.next += timer.interval * (missed + 1);
         }
         timer.overrun += missed;
-        let (signal, target) = (timer.signal, timer.thread.map_or(Target::Process, Target::Thread));
+        let (signal, target) = (
+            timer.signal,
+            timer.thread.map_or(Target::Process, Target::Thread),
+        );
         let mut info = SigInfo::new(signal, timer.code);
         if let TimerId::Posix(number) = id {
-            info.fields[0] = u64::from(number.cast_unsigned()) | (timer.overrun & 0x7fff_ffff) << 32;
+            info.fields[0] =
+                u64::from(number.cast_unsigned()) | (timer.overrun & 0x7fff_ffff) << 32;
             info = info.with_value(timer.sigval);
             timer.overrun = 0;
         }
@@ -291,7 +315,10 @@ impl ProcessTimers {
             0 => 0,
             at => at.saturating_sub(now(kernel, process, basis)).max(1),
         };
-        Some(Setting { value: left, interval })
+        Some(Setting {
+            value: left,
+            interval,
+        })
     }
 
     /// Is there such a POSIX timer?
@@ -303,7 +330,11 @@ impl ProcessTimers {
     /// Overruns of the last expiry.
     #[must_use]
     pub fn overrun(&self, id: i32) -> Option<u64> {
-        self.state.lock().timers.get(&TimerId::Posix(id)).map(|timer| timer.overrun)
+        self.state
+            .lock()
+            .timers
+            .get(&TimerId::Posix(id))
+            .map(|timer| timer.overrun)
     }
 
     /// Deletes a POSIX timer. False when there is none.

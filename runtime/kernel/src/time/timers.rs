@@ -53,7 +53,10 @@ impl Timers {
         let thread = std::thread::Builder::new()
             .name("timers".to_owned())
             .spawn(move || run(&for_thread))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Wakes `who` once at `deadline`, unless the handle is dropped before.
@@ -62,13 +65,19 @@ impl Timers {
         let mut state = self.shared.lock();
         let key = (deadline, state.next_id);
         state.next_id += 1;
-        let is_first = state.armed.first_key_value().is_none_or(|(first, _)| key < *first);
+        let is_first = state
+            .armed
+            .first_key_value()
+            .is_none_or(|(first, _)| key < *first);
         state.armed.insert(key, who);
         drop(state);
         if is_first {
             self.shared.changed.notify_one();
         }
-        TimerHandle { shared: Arc::clone(&self.shared), key }
+        TimerHandle {
+            shared: Arc::clone(&self.shared),
+            key,
+        }
     }
 }
 
@@ -76,7 +85,11 @@ impl Drop for Timers {
     fn drop(&mut self) {
         self.shared.lock().is_stopping = true;
         self.shared.changed.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         // The last reference may go in a wake-up: then the thread ends by itself.
         if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
@@ -102,7 +115,10 @@ fn run(shared: &Shared) {
     while !state.is_stopping {
         let now = shared.clock.monotonic_ns();
         let Some((&key, _)) = state.armed.first_key_value() else {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
             continue;
         };
         if key.0.0 > now {

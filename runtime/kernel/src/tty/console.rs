@@ -66,7 +66,10 @@ impl Console {
         });
         let pump = Arc::new(Pump(Arc::downgrade(&console)));
         let subscription = console.tty.other_side().subscribe(pump);
-        *console.subscription.lock().unwrap_or_else(PoisonError::into_inner) = Some(subscription);
+        *console
+            .subscription
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(subscription);
         console
     }
 
@@ -91,14 +94,20 @@ impl Console {
 
     /// The user typed.
     pub fn received(&self, bytes: &[u8]) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         self.deliver();
     }
 
     /// Is all input delivered? The host side reads more only then.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     fn deliver(&self) {
@@ -127,7 +136,9 @@ impl Console {
 
     /// Shows output until there is none (true) or the screen is full or busy.
     fn show_all(&self) -> bool {
-        let Ok(_showing) = self.showing.try_lock() else { return false };
+        let Ok(_showing) = self.showing.try_lock() else {
+            return false;
+        };
         loop {
             let bytes = self.tty.take_output(CHUNK);
             if bytes.is_empty() {

@@ -147,7 +147,11 @@ impl Ldisc {
     pub fn room(&self) -> usize {
         let free = (BUFFER - 1).saturating_sub(self.queue.len());
         // A line that is too long loses its rest rather than stop the sender.
-        if free == 0 && self.is_canonical() && self.complete == 0 { 1 } else { free }
+        if free == 0 && self.is_canonical() && self.complete == 0 {
+            1
+        } else {
+            free
+        }
     }
 
     /// Takes bytes from the terminal.
@@ -283,7 +287,8 @@ impl Ldisc {
     }
 
     fn echo_and_store(&mut self, byte: u8, effects: &mut Effects) {
-        let is_doubled = byte == 0xff && self.termios.has_input(I::PARMRK) && !self.termios.has_input(I::ISTRIP);
+        let is_doubled =
+            byte == 0xff && self.termios.has_input(I::PARMRK) && !self.termios.has_input(I::ISTRIP);
         if self.queue.len() + usize::from(is_doubled) >= BUFFER - 1 {
             return;
         }
@@ -352,7 +357,9 @@ impl Ldisc {
     fn pop_char(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut tail = Vec::new();
         while self.queue.len() > self.complete {
-            let Some(Unit::Byte(byte)) = self.queue.pop_back() else { break };
+            let Some(Unit::Byte(byte)) = self.queue.pop_back() else {
+                break;
+            };
             tail.push(byte);
             if !self.is_continuation(byte) {
                 let first = tail.pop()?;
@@ -444,7 +451,11 @@ impl Ldisc {
                     break;
                 }
                 b if is_control(b) => {
-                    width += if self.termios.has_local(L::ECHOCTL) { 2 } else { 0 };
+                    width += if self.termios.has_local(L::ECHOCTL) {
+                        2
+                    } else {
+                        0
+                    };
                 }
                 b if !self.is_continuation(b) => width += 1,
                 _ => {}
@@ -493,7 +504,11 @@ impl Ldisc {
                     return;
                 }
                 self.column = 0;
-                out.push(if modes.has_output(O::OCRNL) { b'\n' } else { b'\r' });
+                out.push(if modes.has_output(O::OCRNL) {
+                    b'\n'
+                } else {
+                    b'\r'
+                });
             }
             b'\t' => {
                 let spaces = TAB - self.column % TAB;
@@ -510,7 +525,11 @@ impl Ldisc {
             }
             _ => {
                 let upper = modes.has_output(O::OLCUC);
-                out.push(if upper { byte.to_ascii_uppercase() } else { byte });
+                out.push(if upper {
+                    byte.to_ascii_uppercase()
+                } else {
+                    byte
+                });
                 if !is_control(byte) && !self.is_continuation(byte) {
                     self.column += 1;
                 }
@@ -524,7 +543,11 @@ impl Ldisc {
         if self.is_canonical() {
             return self.complete > 0;
         }
-        let min = if self.termios.cc[VTIME] == 0 { usize::from(self.termios.cc[VMIN]) } else { 1 };
+        let min = if self.termios.cc[VTIME] == 0 {
+            usize::from(self.termios.cc[VMIN])
+        } else {
+            1
+        };
         self.complete >= min.max(1)
     }
 

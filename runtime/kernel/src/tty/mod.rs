@@ -22,9 +22,7 @@ use linux_abi::termios::{LocalModes, Termios, Winsize};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::{Restart, SysErr, SysResult};
-use crate::file::{
-    Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile, get_ioctl, put_ioctl,
-};
+use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile, get_ioctl, put_ioctl};
 use crate::wait::WaitQueue;
 use ldisc::{Effects, Ldisc, TtySignal};
 
@@ -205,7 +203,11 @@ impl Tty {
     #[must_use]
     pub fn output_len(&self) -> usize {
         let state = self.lock();
-        if state.ldisc.is_stopped() { 0 } else { state.output.len() }
+        if state.ldisc.is_stopped() {
+            0
+        } else {
+            state.output.len()
+        }
     }
 
     /// Woken when there is output, or room for input.
@@ -295,18 +297,25 @@ impl Tty {
     }
 
     fn is_controlling(&self, job: &dyn Job) -> bool {
-        job.controlling().is_some_and(|tty| std::ptr::eq(Arc::as_ptr(&tty), self))
+        job.controlling()
+            .is_some_and(|tty| std::ptr::eq(Arc::as_ptr(&tty), self))
     }
 
     /// May a task of the background do this? Linux `__tty_check_change`.
     fn check_background(&self, caller: &Caller<'_>, signal: u32) -> SysResult<()> {
-        let Some(job) = caller.job() else { return Ok(()) };
+        let Some(job) = caller.job() else {
+            return Ok(());
+        };
         let foreground = self.lock().foreground;
         if !self.is_controlling(job) || foreground.is_none_or(|group| group == job.group()) {
             return Ok(());
         }
         if job.is_deaf_to(signal) {
-            return if signal == SIGTTIN { Err(Errno::EIO.into()) } else { Ok(()) };
+            return if signal == SIGTTIN {
+                Err(Errno::EIO.into())
+            } else {
+                Ok(())
+            };
         }
         if job.is_orphaned() {
             return Err(Errno::EIO.into());
@@ -342,9 +351,17 @@ impl Tty {
             let room = {
                 let state = self.lock();
                 if state.is_hung_up {
-                    return if done == 0 { Err(Errno::EIO.into()) } else { Ok(done) };
+                    return if done == 0 {
+                        Err(Errno::EIO.into())
+                    } else {
+                        Ok(done)
+                    };
                 }
-                if state.ldisc.is_stopped() { 0 } else { (OUTPUT - state.output.len().min(OUTPUT)) / 8 }
+                if state.ldisc.is_stopped() {
+                    0
+                } else {
+                    (OUTPUT - state.output.len().min(OUTPUT)) / 8
+                }
             };
             if room == 0 {
                 break;
@@ -363,16 +380,17 @@ impl Tty {
             done += got;
         }
         self.other_side.wake_all();
-        if done == 0 { Err(Errno::EAGAIN.into()) } else { Ok(done) }
+        if done == 0 {
+            Err(Errno::EAGAIN.into())
+        } else {
+            Ok(done)
+        }
     }
 
     fn readiness(&self) -> PollEvents {
         let state = self.lock();
         if state.is_hung_up {
-            return PollEvents::READABLE
-                | PollEvents::WRITABLE
-                | PollEvents::ERR
-                | PollEvents::HUP;
+            return PollEvents::READABLE | PollEvents::WRITABLE | PollEvents::ERR | PollEvents::HUP;
         }
         let mut events = PollEvents::empty();
         if state.ldisc.is_readable() {
@@ -387,8 +405,15 @@ impl Tty {
     fn set_attributes(&self, caller: &Caller<'_>, request: Ioctl) -> SysResult<usize> {
         self.check_background(caller, SIGTTOU)?;
         let mut termios = self.termios();
-        let is_long = matches!(request.request, req::TCSETS2 | req::TCSETSW2 | req::TCSETSF2);
-        let len = if is_long { size_of::<Termios>() } else { Termios::SHORT_LEN };
+        let is_long = matches!(
+            request.request,
+            req::TCSETS2 | req::TCSETSW2 | req::TCSETSF2
+        );
+        let len = if is_long {
+            size_of::<Termios>()
+        } else {
+            Termios::SHORT_LEN
+        };
         get_ioctl(caller, request.arg, &mut termios.as_mut_bytes()[..len])?;
         if matches!(request.request, req::TCSETSF | req::TCSETSF2) {
             self.lock().ldisc.flush_input();
@@ -410,7 +435,9 @@ impl Tty {
             req::TIOCSPGRP => self.set_foreground(caller, job, request.arg),
             req::TIOCGSID => {
                 let session = self.lock().session;
-                let session = session.filter(|_| self.is_controlling(job)).ok_or(Errno::ENOTTY)?;
+                let session = session
+                    .filter(|_| self.is_controlling(job))
+                    .ok_or(Errno::ENOTTY)?;
                 put_ioctl(caller, request.arg, &session.to_le_bytes())
             }
             req::TIOCSCTTY => {
@@ -461,11 +488,17 @@ impl Tty {
     fn common_ioctl(&self, caller: &Caller<'_>, request: Ioctl) -> SysResult<usize> {
         let arg = request.arg;
         match request.request {
-            req::TCGETS => {
-                put_ioctl(caller, arg, &self.termios().as_bytes()[..Termios::SHORT_LEN])
-            }
+            req::TCGETS => put_ioctl(
+                caller,
+                arg,
+                &self.termios().as_bytes()[..Termios::SHORT_LEN],
+            ),
             req::TCGETS2 => put_ioctl(caller, arg, self.termios().as_bytes()),
-            req::TCSETS | req::TCSETSW | req::TCSETSF | req::TCSETS2 | req::TCSETSW2
+            req::TCSETS
+            | req::TCSETSW
+            | req::TCSETSF
+            | req::TCSETS2
+            | req::TCSETSW2
             | req::TCSETSF2 => self.set_attributes(caller, request),
             req::TIOCGWINSZ => put_ioctl(caller, arg, self.window().as_bytes()),
             req::TIOCSWINSZ => {
@@ -535,7 +568,10 @@ impl TtyFile {
     /// Opens the terminal; `opened` counts the descriptor.
     #[must_use]
     pub fn new(tty: Arc<Tty>, opened: pty::SlaveCount) -> Self {
-        Self { tty, _opened: opened }
+        Self {
+            tty,
+            _opened: opened,
+        }
     }
 
     /// The terminal.
@@ -563,7 +599,11 @@ impl File for TtyFile {
         _pos: &mut u64,
         _how: IoFlags,
     ) -> SysResult<usize> {
-        if src.remaining() == 0 { Ok(0) } else { self.tty.write(caller, src) }
+        if src.remaining() == 0 {
+            Ok(0)
+        } else {
+            self.tty.write(caller, src)
+        }
     }
 
     fn readiness(&self) -> PollEvents {

@@ -17,9 +17,7 @@ use linux_abi::stat::make_dev;
 
 use super::{Groups, Tty, TtyFile};
 use crate::error::SysResult;
-use crate::file::{
-    Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile, get_ioctl, put_ioctl,
-};
+use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile, get_ioctl, put_ioctl};
 use crate::wait::WaitQueue;
 
 /// Major number of pty slaves.
@@ -85,7 +83,10 @@ impl SlaveCount {
     #[must_use]
     pub fn new(slaves: &Arc<AtomicUsize>, tty: &Arc<Tty>) -> Self {
         slaves.fetch_add(1, Ordering::AcqRel);
-        Self { slaves: slaves.clone(), tty: tty.clone() }
+        Self {
+            slaves: slaves.clone(),
+            tty: tty.clone(),
+        }
     }
 }
 
@@ -107,7 +108,10 @@ impl PtyTable {
     /// No pairs yet.
     #[must_use]
     pub fn new(groups: Arc<dyn Groups>) -> Arc<Self> {
-        Arc::new(Self { groups, pairs: Mutex::default() })
+        Arc::new(Self {
+            groups,
+            pairs: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Pty>>> {
@@ -120,7 +124,9 @@ impl PtyTable {
     /// `ENOSPC` when there are too many.
     pub fn open_master(self: &Arc<Self>) -> Result<Arc<dyn File>, Errno> {
         let mut pairs = self.lock();
-        let index = (0..MAX_PTYS).find(|i| !pairs.contains_key(i)).ok_or(Errno::ENOSPC)?;
+        let index = (0..MAX_PTYS)
+            .find(|i| !pairs.contains_key(i))
+            .ok_or(Errno::ENOSPC)?;
         let dev = make_dev(PTS_MAJOR, index);
         let pty = Arc::new(Pty {
             tty: Tty::new(format!("pts/{index}"), dev, self.groups.clone()),
@@ -132,7 +138,10 @@ impl PtyTable {
         });
         pairs.insert(index, pty.clone());
         drop(pairs);
-        Ok(Arc::new(Master { pty, table: self.clone() }))
+        Ok(Arc::new(Master {
+            pty,
+            table: self.clone(),
+        }))
     }
 
     /// The pair with this number.
@@ -162,8 +171,7 @@ impl Master {
     }
 
     fn is_abandoned(&self) -> bool {
-        self.pty.was_opened.load(Ordering::Acquire)
-            && self.pty.slaves.load(Ordering::Acquire) == 0
+        self.pty.was_opened.load(Ordering::Acquire) && self.pty.slaves.load(Ordering::Acquire) == 0
     }
 }
 
@@ -196,7 +204,11 @@ impl File for Master {
             }
             Err(error) => {
                 self.pty.tty.return_output(&bytes);
-                if done == 0 { Err(error.into()) } else { Ok(done) }
+                if done == 0 {
+                    Err(error.into())
+                } else {
+                    Ok(done)
+                }
             }
         }
     }
@@ -223,7 +235,11 @@ impl File for Master {
             self.pty.tty.receive(&chunk[..got]);
             done += got;
         }
-        if done == 0 && src.remaining() > 0 { Err(Errno::EAGAIN.into()) } else { Ok(done) }
+        if done == 0 && src.remaining() > 0 {
+            Err(Errno::EAGAIN.into())
+        } else {
+            Ok(done)
+        }
     }
 
     fn readiness(&self) -> PollEvents {

@@ -38,22 +38,37 @@ impl Pair {
         let (sent, cred) = (Arc::new(Sent::default()), FsCred::root());
         let master = PtyTable::new(sent.clone()).open_master().unwrap();
         let pty = master.downcast::<Master>().unwrap().pty().clone();
-        assert_eq!(pty.open_slave(&Caller::kernel(&cred), OpenFlags::RDWR).err(), Some(Errno::EIO));
-        pty.is_locked.store(false, std::sync::atomic::Ordering::Relaxed);
-        let slave = pty.open_slave(&Caller::kernel(&cred), OpenFlags::RDWR).unwrap();
+        assert_eq!(
+            pty.open_slave(&Caller::kernel(&cred), OpenFlags::RDWR)
+                .err(),
+            Some(Errno::EIO)
+        );
+        pty.is_locked
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+        let slave = pty
+            .open_slave(&Caller::kernel(&cred), OpenFlags::RDWR)
+            .unwrap();
         let tty = pty.tty().clone();
-        Self { master: Some(master), slave: Some(slave), tty, sent, cred }
+        Self {
+            master: Some(master),
+            slave: Some(slave),
+            tty,
+            sent,
+            cred,
+        }
     }
 
     fn write(&self, file: Option<&Arc<dyn File>>, data: &[u8]) -> SysResult<usize> {
         let caller = Caller::kernel(&self.cred);
-        file.unwrap().try_write(&caller, &mut SliceSource(data), &mut 0, IoFlags::empty())
+        file.unwrap()
+            .try_write(&caller, &mut SliceSource(data), &mut 0, IoFlags::empty())
     }
 
     fn read(&self, file: Option<&Arc<dyn File>>) -> SysResult<Vec<u8>> {
         let caller = Caller::kernel(&self.cred);
         let mut sink = VecSink::new(100_000);
-        file.unwrap().try_read(&caller, &mut sink, &mut 0, IoFlags::empty())?;
+        file.unwrap()
+            .try_read(&caller, &mut sink, &mut 0, IoFlags::empty())?;
         Ok(sink.into_inner())
     }
 }
@@ -84,8 +99,17 @@ fn master_reads_an_error_after_the_last_slave_is_gone() {
     pair.write(pair.slave.as_ref(), b"bye").unwrap();
     pair.slave = None;
     assert_eq!(pair.read(pair.master.as_ref()).unwrap(), b"bye");
-    assert_eq!(pair.read(pair.master.as_ref()), Err(SysErr::Errno(Errno::EIO)));
-    assert!(pair.master.as_ref().unwrap().readiness().contains(PollEvents::HUP));
+    assert_eq!(
+        pair.read(pair.master.as_ref()),
+        Err(SysErr::Errno(Errno::EIO))
+    );
+    assert!(
+        pair.master
+            .as_ref()
+            .unwrap()
+            .readiness()
+            .contains(PollEvents::HUP)
+    );
 }
 
 #[test]
@@ -95,7 +119,10 @@ fn slave_is_hung_up_when_the_master_goes() {
     pair.tty.lock().session = Some(5);
     pair.master = None;
     assert_eq!(pair.read(pair.slave.as_ref()).unwrap(), b"");
-    assert_eq!(pair.write(pair.slave.as_ref(), b"x"), Err(SysErr::Errno(Errno::EIO)));
+    assert_eq!(
+        pair.write(pair.slave.as_ref(), b"x"),
+        Err(SysErr::Errno(Errno::EIO))
+    );
     assert_eq!(*pair.sent.0.lock().unwrap(), [(7, 1), (7, 18), (-5, 1)]);
 }
 

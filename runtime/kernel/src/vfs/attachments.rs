@@ -65,6 +65,10 @@ impl Attachments {
 
     /// The socket bound to the file, while it lives.
     pub fn socket(&self) -> Option<Arc<dyn Any + Send + Sync>> {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()
+        self.socket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()?
+            .upgrade()
     }
 }

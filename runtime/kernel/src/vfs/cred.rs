@@ -56,13 +56,23 @@ impl FsCred {
     /// Root with every capability.
     #[must_use]
     pub fn root() -> Self {
-        Self { uid: 0, gid: 0, groups: Arc::new([]), caps: u64::MAX }
+        Self {
+            uid: 0,
+            gid: 0,
+            groups: Arc::new([]),
+            caps: u64::MAX,
+        }
     }
 
     /// An ordinary user without capabilities.
     #[must_use]
     pub fn user(uid: u32, gid: u32) -> Self {
-        Self { uid, gid, groups: Arc::new([]), caps: 0 }
+        Self {
+            uid,
+            gid,
+            groups: Arc::new([]),
+            caps: 0,
+        }
     }
 
     /// Is the capability effective?
@@ -131,8 +141,21 @@ mod tests {
     fn attr(kind: Kind, perm: u32) -> Attr {
         let time = Timespec::default();
         Attr {
-            kind, perm, ino: 1, dev: 1, nlink: 1, uid: 10, gid: 20, rdev: 0, size: 0, blocks: 0,
-            blksize: 4096, atime: time, mtime: time, ctime: time, btime: None,
+            kind,
+            perm,
+            ino: 1,
+            dev: 1,
+            nlink: 1,
+            uid: 10,
+            gid: 20,
+            rdev: 0,
+            size: 0,
+            blocks: 0,
+            blksize: 4096,
+            atime: time,
+            mtime: time,
+            ctime: time,
+            btime: None,
         }
     }
 
@@ -140,7 +163,14 @@ mod tests {
     fn owner_class_wins_even_when_it_allows_less_than_others() {
         let owner = FsCred::user(10, 20);
         assert!(may_access(&owner, &attr(Kind::Regular, 0o077), Access::READ).is_err());
-        assert!(may_access(&FsCred::user(11, 21), &attr(Kind::Regular, 0o004), Access::READ).is_ok());
+        assert!(
+            may_access(
+                &FsCred::user(11, 21),
+                &attr(Kind::Regular, 0o004),
+                Access::READ
+            )
+            .is_ok()
+        );
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub(super) struct NameCache {
 
 impl NameCache {
     pub(super) fn new(is_volatile: bool) -> Arc<Self> {
-        Arc::new(Self { is_volatile, recent: Mutex::default() })
+        Arc::new(Self {
+            is_volatile,
+            recent: Mutex::default(),
+        })
     }
 
     /// Keeps `dentry` alive for a while. Call without a dentry lock held: the
@@ -39,7 +42,11 @@ impl NameCache {
         let evicted = {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             recent.push_back(dentry);
-            if recent.len() > CACHED_NAMES { recent.pop_front() } else { None }
+            if recent.len() > CACHED_NAMES {
+                recent.pop_front()
+            } else {
+                None
+            }
         };
         drop(evicted);
     }
@@ -102,7 +109,10 @@ impl Dentry {
     ) -> Arc<Self> {
         Arc::new(Self {
             inode,
-            place: Mutex::new(Place { parent, name: name.into() }),
+            place: Mutex::new(Place {
+                parent,
+                name: name.into(),
+            }),
             children: Mutex::default(),
             cache,
             is_unlinked: AtomicBool::new(false),
@@ -284,7 +294,10 @@ impl Drop for Dentry {
         let mut next = place.parent.take();
         while let Some(parent) = next {
             next = Arc::into_inner(parent).and_then(|mut dentry| {
-                let place = dentry.place.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let place = dentry
+                    .place
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner);
                 place.parent.take()
             });
         }

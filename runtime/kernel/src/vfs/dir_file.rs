@@ -23,7 +23,10 @@ impl DirFile {
     /// Opens the directory at `at`.
     #[must_use]
     pub fn new(at: Location) -> Self {
-        Self { at, listing: Mutex::new(None) }
+        Self {
+            at,
+            listing: Mutex::new(None),
+        }
     }
 
     /// Calls `emit` with every entry from offset `*pos` and the offset after it,
@@ -44,7 +47,9 @@ impl DirFile {
         if *pos == 0 || listing.is_none() {
             *listing = Some(self.take_listing(caller)?);
         }
-        let Some(entries) = listing.as_ref() else { return Ok(()) };
+        let Some(entries) = listing.as_ref() else {
+            return Ok(());
+        };
         let start = usize::try_from(*pos).unwrap_or(usize::MAX);
         for entry in entries.get(start..).unwrap_or_default() {
             if !emit(entry, *pos + 1) {
@@ -57,8 +62,18 @@ impl DirFile {
 
     fn take_listing(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
         let own = self.at.inode().attr()?.ino;
-        let parent = self.at.up().unwrap_or_else(|| self.at.clone()).inode().attr()?.ino;
-        let entry = |name: &[u8], ino| DirEntry { name: name.into(), ino, kind: Kind::Directory };
+        let parent = self
+            .at
+            .up()
+            .unwrap_or_else(|| self.at.clone())
+            .inode()
+            .attr()?
+            .ino;
+        let entry = |name: &[u8], ino| DirEntry {
+            name: name.into(),
+            ino,
+            kind: Kind::Directory,
+        };
         let mut all = vec![entry(b".", own), entry(b"..", parent)];
         all.extend(self.at.dentry.directory()?.list(caller)?);
         Ok(all)
@@ -86,10 +101,13 @@ impl File for DirFile {
             Whence::Current => pos,
             Whence::End => {
                 let listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
-                listing.as_ref().map_or(0, |l| u64::try_from(l.len()).unwrap_or(u64::MAX))
+                listing
+                    .as_ref()
+                    .map_or(0, |l| u64::try_from(l.len()).unwrap_or(u64::MAX))
             }
             Whence::Data | Whence::Hole => return Err(Errno::EINVAL.into()),
         };
-        base.checked_add_signed(offset).ok_or_else(|| Errno::EINVAL.into())
+        base.checked_add_signed(offset)
+            .ok_or_else(|| Errno::EINVAL.into())
     }
 }

@@ -18,11 +18,11 @@ mod inode;
 mod mount;
 mod open;
 mod ops;
-mod rename;
 mod regular_file;
-mod walk;
+mod rename;
 #[cfg(test)]
 pub(crate) mod testing;
+mod walk;
 
 pub use attachments::Attachments;
 pub use attr::{Attr, Clock, FsStat, Kind, SetAttr, SetTime, Timespec};
@@ -39,7 +39,7 @@ pub use ops::{
     create_node, drop_set_id, hard_link, remove_dir, remove_file, set_attributes, truncate,
     truncate_inode, without_set_id,
 };
-pub use regular_file::RegularFile;
 pub(crate) use regular_file::MAX_FILE_SIZE;
+pub use regular_file::RegularFile;
 pub use rename::{RenameFlags, rename};
 pub use walk::{Last, Walk, WalkFlags};

@@ -79,13 +79,19 @@ impl Mount {
     /// Where it is mounted; `None` for the root and when it is detached.
     #[must_use]
     pub fn place(&self) -> Option<Location> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Its root directory.
     #[must_use]
     pub fn root(self: &Arc<Self>) -> Location {
-        Location { mount: self.clone(), dentry: self.root.clone() }
+        Location {
+            mount: self.clone(),
+            dentry: self.root.clone(),
+        }
     }
 
     /// The path of its root in its file system: `/` unless it is a bind.
@@ -102,13 +108,21 @@ impl Mount {
         if names.is_empty() {
             return b"/".to_vec();
         }
-        names.iter().rev().flat_map(|name| [b"/".as_slice(), name].concat()).collect()
+        names
+            .iter()
+            .rev()
+            .flat_map(|name| [b"/".as_slice(), name].concat())
+            .collect()
     }
 
     /// # Errors
     /// `EROFS` on a read-only mount.
     pub fn want_write(&self) -> Result<(), Errno> {
-        if self.flags().contains(MountFlags::READ_ONLY) { Err(Errno::EROFS) } else { Ok(()) }
+        if self.flags().contains(MountFlags::READ_ONLY) {
+            Err(Errno::EROFS)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -143,7 +157,10 @@ impl Location {
     /// The same mount, another dentry.
     #[must_use]
     pub fn with(&self, dentry: Arc<Dentry>) -> Self {
-        Self { mount: self.mount.clone(), dentry }
+        Self {
+            mount: self.mount.clone(),
+            dentry,
+        }
     }
 
     /// One step up, across mounts; `None` at the top.
@@ -255,7 +272,10 @@ impl Namespace {
     ) -> Arc<Self> {
         let root = new_mount(1, root_fs, source, MountFlags::REL_ATIME);
         let anonymous = new_mount(0, anonymous_fs, "none", MountFlags::empty());
-        let table = Table { covers: HashMap::new(), list: vec![root.clone()] };
+        let table = Table {
+            covers: HashMap::new(),
+            list: vec![root.clone()],
+        };
         Arc::new(Self {
             root,
             anonymous,
@@ -280,7 +300,10 @@ impl Namespace {
     #[must_use]
     pub fn anonymous(&self, inode: Arc<dyn Inode>, name: &[u8]) -> Location {
         let dentry = Dentry::anonymous(inode, name);
-        Location { mount: self.anonymous.clone(), dentry }
+        Location {
+            mount: self.anonymous.clone(),
+            dentry,
+        }
     }
 
     /// Every mount, in the order they were made.
@@ -293,7 +316,9 @@ impl Namespace {
     #[must_use]
     pub fn cross_down(&self, mut at: Location) -> Location {
         while at.dentry.mounts_here.load(Ordering::Acquire) > 0 {
-            let Some(mount) = self.lock().covers.get(&cover_key(&at)).cloned() else { break };
+            let Some(mount) = self.lock().covers.get(&cover_key(&at)).cloned() else {
+                break;
+            };
             at = mount.root();
         }
         at
@@ -377,7 +402,10 @@ impl Namespace {
         table.list.retain(|m| !Arc::ptr_eq(m, &at.mount));
         drop(table);
         place.dentry.mounts_here.fetch_sub(1, Ordering::AcqRel);
-        *at.mount.place.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *at.mount
+            .place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         at.mount.cache.clear();
         Ok(())
     }

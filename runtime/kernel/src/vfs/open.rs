@@ -16,8 +16,8 @@ use linux_abi::stat::dev_major;
 use crate::file::{Caller, File, FsContext, OpenFile};
 use crate::vfs::ops::{new_owner, want_create};
 use crate::vfs::{
-    Access, DirFile, Kind, Last, Location, MountFlags, NewKind, NewNode, RegularFile,
-    Walk, may_access,
+    Access, DirFile, Kind, Last, Location, MountFlags, NewKind, NewNode, RegularFile, Walk,
+    may_access,
 };
 
 type OpenDevice =
@@ -168,7 +168,9 @@ fn lookup_or_create(
     match parent.dentry.lookup_locked(caller, &mut children, name) {
         Ok(found) => {
             drop(children);
-            return walk.enter(parent.dentry.retain(found)).map(|at| (at, false));
+            return walk
+                .enter(parent.dentry.retain(found))
+                .map(|at| (at, false));
         }
         Err(Errno::ENOENT) => {}
         Err(error) => return Err(error),
@@ -190,7 +192,12 @@ fn new_node(
 ) -> Result<NewNode, Errno> {
     let perm = req.mode & 0o7777 & !fs.umask();
     let (gid, perm) = new_owner(caller.cred, &parent.inode().attr()?, Kind::Regular, perm);
-    Ok(NewNode { kind: NewKind::Regular, perm, uid: caller.cred.uid, gid })
+    Ok(NewNode {
+        kind: NewKind::Regular,
+        perm,
+        uid: caller.cred.uid,
+        gid,
+    })
 }
 
 fn create_unnamed(
@@ -200,7 +207,10 @@ fn create_unnamed(
     req: &OpenRequest,
 ) -> Result<Location, Errno> {
     want_create(caller, dir)?;
-    let inode = dir.dentry.directory()?.create_unnamed(&new_node(caller, fs, dir, req)?)?;
+    let inode = dir
+        .dentry
+        .directory()?
+        .create_unnamed(&new_node(caller, fs, dir, req)?)?;
     let name = format!("#{}", inode.attr()?.ino);
     Ok(dir.with(dir.dentry.add_unnamed(inode, name.as_bytes())))
 }
@@ -281,4 +291,3 @@ fn open_object(
 struct Handle;
 
 impl File for Handle {}
-

@@ -27,7 +27,11 @@ pub(super) fn want_create(caller: &Caller<'_>, parent: &Location) -> Result<(), 
     if parent.dentry.is_unlinked() {
         return Err(Errno::ENOENT);
     }
-    may_access(caller.cred, &parent.inode().attr()?, Access::WRITE | Access::EXEC)
+    may_access(
+        caller.cred,
+        &parent.inode().attr()?,
+        Access::WRITE | Access::EXEC,
+    )
 }
 
 /// Group and permission bits of a new file (`inode_init_owner`).
@@ -40,7 +44,14 @@ pub(super) fn new_owner(cred: &FsCred, parent: &Attr, kind: Kind, perm: u32) -> 
     }
     let is_group_exec = perm & (S_ISGID | 0o010) == S_ISGID | 0o010;
     let keeps = cred.in_group(parent.gid) || cred.has(Capability::Fsetid);
-    (parent.gid, if is_group_exec && !keeps { perm & !S_ISGID } else { perm })
+    (
+        parent.gid,
+        if is_group_exec && !keeps {
+            perm & !S_ISGID
+        } else {
+            perm
+        },
+    )
 }
 
 /// Makes a directory, link, device, fifo or socket at `path`.
@@ -56,7 +67,9 @@ pub fn create_node(
     mode: u32,
 ) -> Result<Location, Errno> {
     let mut walk = Walk::new(caller, fs, start, path, Resolve::empty())?;
-    let Last::Name(name) = walk.advance()? else { return Err(Errno::EEXIST) };
+    let Last::Name(name) = walk.advance()? else {
+        return Err(Errno::EEXIST);
+    };
     let file_kind = kind.kind();
     let needs_dir = walk.has_trailing_slash() && file_kind != Kind::Directory;
     let parent = walk.at().clone();
@@ -68,7 +81,8 @@ pub fn create_node(
         Err(error) => return Err(error),
     }
     want_create(caller, &parent)?;
-    let is_device = matches!(kind, NewKind::Block(_)) || matches!(kind, NewKind::Char(dev) if dev != 0);
+    let is_device =
+        matches!(kind, NewKind::Block(_)) || matches!(kind, NewKind::Char(dev) if dev != 0);
     if is_device && !caller.cred.has(Capability::Mknod) {
         return Err(Errno::EPERM);
     }
@@ -78,7 +92,12 @@ pub fn create_node(
         _ => mode & 0o7777 & !fs.umask(),
     };
     let (gid, perm) = new_owner(caller.cred, &parent.inode().attr()?, file_kind, perm);
-    let node = NewNode { kind, perm, uid: caller.cred.uid, gid };
+    let node = NewNode {
+        kind,
+        perm,
+        uid: caller.cred.uid,
+        gid,
+    };
     let inode = parent.dentry.directory()?.create(&name, &node)?;
     let dentry = parent.dentry.add_locked(&mut children, &name, inode);
     drop(children);
@@ -98,7 +117,9 @@ pub fn hard_link(
     path: &[u8],
 ) -> Result<(), Errno> {
     let mut walk = Walk::new(caller, fs, start, path, Resolve::empty())?;
-    let Last::Name(name) = walk.advance()? else { return Err(Errno::EEXIST) };
+    let Last::Name(name) = walk.advance()? else {
+        return Err(Errno::EEXIST);
+    };
     let parent = walk.at().clone();
     let mut children = parent.dentry.lock_children();
     match parent.dentry.lookup_locked(caller, &mut children, &name) {
@@ -115,7 +136,9 @@ pub fn hard_link(
         return Err(Errno::EPERM);
     }
     parent.dentry.directory()?.link(&name, old.inode())?;
-    parent.dentry.add_locked(&mut children, &name, old.inode().clone());
+    parent
+        .dentry
+        .add_locked(&mut children, &name, old.inode().clone());
     drop(children);
     inotify::created(parent.inode(), &name, false);
     inotify::attributes(old);
@@ -141,7 +164,11 @@ pub(super) fn may_delete(
         (false, true) => return Err(Errno::EISDIR),
         _ => {}
     }
-    if parent.dentry.is_unlinked() { Err(Errno::ENOENT) } else { Ok(()) }
+    if parent.dentry.is_unlinked() {
+        Err(Errno::ENOENT)
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes the name of a file that is no directory (`do_unlinkat`).
@@ -155,15 +182,24 @@ pub fn remove_file(
     path: &[u8],
 ) -> Result<(), Errno> {
     let mut walk = Walk::new(caller, fs, start, path, Resolve::empty())?;
-    let Last::Name(name) = walk.advance()? else { return Err(Errno::EISDIR) };
+    let Last::Name(name) = walk.advance()? else {
+        return Err(Errno::EISDIR);
+    };
     let parent = walk.at().clone();
     parent.mount.want_write()?;
     let mut children = parent.dentry.lock_children();
-    let victim = parent.dentry.lookup_locked(caller, &mut children, &name)?.into_inner();
+    let victim = parent
+        .dentry
+        .lookup_locked(caller, &mut children, &name)?
+        .into_inner();
     if walk.has_trailing_slash() {
         let is_dir = victim.inode().kind() == Kind::Directory;
         drop(children);
-        return Err(if is_dir { Errno::EISDIR } else { Errno::ENOTDIR });
+        return Err(if is_dir {
+            Errno::EISDIR
+        } else {
+            Errno::ENOTDIR
+        });
     }
     let removed = may_delete(caller, &parent, &victim, false).and_then(|()| {
         if walk.namespace().is_mount_point(&victim) {
@@ -201,7 +237,10 @@ pub fn remove_dir(
     let parent = walk.at().clone();
     parent.mount.want_write()?;
     let mut children = parent.dentry.lock_children();
-    let victim = parent.dentry.lookup_locked(caller, &mut children, &name)?.into_inner();
+    let victim = parent
+        .dentry
+        .lookup_locked(caller, &mut children, &name)?
+        .into_inner();
     let removed = may_delete(caller, &parent, &victim, true).and_then(|()| {
         if walk.namespace().is_mount_point(&victim) {
             return Err(Errno::EBUSY);
@@ -222,11 +261,7 @@ pub fn remove_dir(
 ///
 /// # Errors
 /// `EROFS`, `EPERM`, `EACCES`.
-pub fn set_attributes(
-    caller: &Caller<'_>,
-    at: &Location,
-    change: &SetAttr,
-) -> Result<(), Errno> {
+pub fn set_attributes(caller: &Caller<'_>, at: &Location, change: &SetAttr) -> Result<(), Errno> {
     at.mount.want_write()?;
     let attr = at.inode().attr()?;
     let change = permitted_change(caller.cred, &attr, change)?;
@@ -266,9 +301,14 @@ fn check_chown(cred: &FsCred, attr: &Attr, change: &SetAttr) -> Result<(), Errno
     }
     let is_owner = cred.uid == attr.uid;
     let keeps_uid = change.uid.is_none_or(|uid| is_owner && uid == attr.uid);
-    let keeps_gid =
-        change.gid.is_none_or(|gid| is_owner && (gid == attr.gid || cred.in_group(gid)));
-    if keeps_uid && keeps_gid { Ok(()) } else { Err(Errno::EPERM) }
+    let keeps_gid = change
+        .gid
+        .is_none_or(|gid| is_owner && (gid == attr.gid || cred.in_group(gid)));
+    if keeps_uid && keeps_gid {
+        Ok(())
+    } else {
+        Err(Errno::EPERM)
+    }
 }
 
 /// The permission bits that `chown` and unprivileged writes leave.
@@ -302,11 +342,7 @@ pub fn truncate(caller: &Caller<'_>, at: &Location, size: u64) -> Result<(), Err
 ///
 /// # Errors
 /// `EINVAL` for what has no size, `EFBIG`, `EPERM` for sealed files.
-pub fn truncate_inode(
-    caller: &Caller<'_>,
-    inode: &Arc<dyn Inode>,
-    size: u64,
-) -> Result<(), Errno> {
+pub fn truncate_inode(caller: &Caller<'_>, inode: &Arc<dyn Inode>, size: u64) -> Result<(), Errno> {
     inode.as_regular().ok_or(Errno::EINVAL)?.truncate(size)?;
     drop_set_id(caller, inode)
 }
@@ -320,7 +356,10 @@ pub fn drop_set_id(caller: &Caller<'_>, inode: &Arc<dyn Inode>) -> Result<(), Er
         return Ok(());
     }
     match without_set_id(&inode.attr()?) {
-        Some(perm) => inode.set_attr(&SetAttr { perm: Some(perm), ..SetAttr::default() }),
+        Some(perm) => inode.set_attr(&SetAttr {
+            perm: Some(perm),
+            ..SetAttr::default()
+        }),
         None => Ok(()),
     }
 }

@@ -21,7 +21,11 @@ impl RegularFile {
     /// # Errors
     /// `EINVAL` when it has no bytes.
     pub fn new(inode: Arc<dyn Inode>) -> Result<Self, Errno> {
-        if inode.as_regular().is_some() { Ok(Self { inode }) } else { Err(Errno::EINVAL) }
+        if inode.as_regular().is_some() {
+            Ok(Self { inode })
+        } else {
+            Err(Errno::EINVAL)
+        }
     }
 
     fn regular(&self) -> Result<&dyn Regular, Errno> {
@@ -52,7 +56,11 @@ impl File for RegularFile {
         pos: &mut u64,
         how: IoFlags,
     ) -> SysResult<usize> {
-        let at = if how.contains(IoFlags::APPEND) { None } else { Some(*pos) };
+        let at = if how.contains(IoFlags::APPEND) {
+            None
+        } else {
+            Some(*pos)
+        };
         let (n, end) = self.regular()?.write_at(src, at)?;
         *pos = end;
         Ok(n)
@@ -74,7 +82,9 @@ impl File for RegularFile {
                 return Ok(self.regular()?.next_extent(from, size()?, is_hole)?);
             }
         };
-        let target = base.checked_add_signed(offset).filter(|&t| t <= MAX_FILE_SIZE);
+        let target = base
+            .checked_add_signed(offset)
+            .filter(|&t| t <= MAX_FILE_SIZE);
         target.ok_or_else(|| Errno::EINVAL.into())
     }
 

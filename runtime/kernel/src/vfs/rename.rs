@@ -47,8 +47,22 @@ fn walk_side(
     let parent = walk.at().clone();
     let has_trailing_slash = walk.has_trailing_slash();
     Ok(match last {
-        Last::Name(name) => (Side { parent, name, has_trailing_slash }, true),
-        _ => (Side { parent, name: Vec::new(), has_trailing_slash }, false),
+        Last::Name(name) => (
+            Side {
+                parent,
+                name,
+                has_trailing_slash,
+            },
+            true,
+        ),
+        _ => (
+            Side {
+                parent,
+                name: Vec::new(),
+                has_trailing_slash,
+            },
+            false,
+        ),
     })
 }
 
@@ -80,10 +94,24 @@ pub fn rename(
     }
     old.parent.mount.want_write()?;
     let namespace = fs.namespace();
-    let serial = namespace.rename_lock.lock().unwrap_or_else(PoisonError::into_inner);
-    let done = with_both_locked(&old.parent.dentry, &new.parent.dentry, |old_kids, new_kids| {
-        Rename { caller, namespace, old: &old, new: &new, flags }.run(old_kids, new_kids)
-    });
+    let serial = namespace
+        .rename_lock
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let done = with_both_locked(
+        &old.parent.dentry,
+        &new.parent.dentry,
+        |old_kids, new_kids| {
+            Rename {
+                caller,
+                namespace,
+                old: &old,
+                new: &new,
+                flags,
+            }
+            .run(old_kids, new_kids)
+        },
+    );
     drop(serial);
     let Some(moved) = done? else { return Ok(()) };
     inotify::renamed(
@@ -141,13 +169,18 @@ impl Rename<'_> {
     ) -> Result<Option<Moved>, Errno> {
         let caller = self.caller;
         let (old_dir, new_dir) = (&self.old.parent, &self.new.parent);
-        let source =
-            old_dir.dentry.lookup_locked(caller, old_kids, &self.old.name)?.into_inner();
+        let source = old_dir
+            .dentry
+            .lookup_locked(caller, old_kids, &self.old.name)?
+            .into_inner();
         let target_kids: &mut Children = match &mut new_kids {
             Some(kids) => kids,
             None => old_kids,
         };
-        let target = match new_dir.dentry.lookup_locked(caller, target_kids, &self.new.name) {
+        let target = match new_dir
+            .dentry
+            .lookup_locked(caller, target_kids, &self.new.name)
+        {
             Ok(found) => Some(found.into_inner()),
             Err(Errno::ENOENT) => None,
             Err(error) => return Err(error),
@@ -164,11 +197,17 @@ impl Rename<'_> {
             &self.new.name,
             is_exchange,
         )?;
-        new_dir.dentry.directory()?.renamed(source.inode(), &self.new.name);
+        new_dir
+            .dentry
+            .directory()?
+            .renamed(source.inode(), &self.new.name);
         old_kids.remove(&self.old.name);
         let mut old_parents = [source.move_to(&new_dir.dentry, &self.new.name), None];
         if is_exchange && let Some(target) = &target {
-            old_dir.dentry.directory()?.renamed(target.inode(), &self.old.name);
+            old_dir
+                .dentry
+                .directory()?
+                .renamed(target.inode(), &self.old.name);
             old_parents[1] = target.move_to(&old_dir.dentry, &self.old.name);
             old_kids.insert(&self.old.name, target);
         }
@@ -181,7 +220,11 @@ impl Rename<'_> {
         if let Some(replaced) = &replaced {
             replaced.mark_unlinked();
         }
-        Ok(Some(Moved { source, replaced, _old_parents: old_parents }))
+        Ok(Some(Moved {
+            source,
+            replaced,
+            _old_parents: old_parents,
+        }))
     }
 
     /// Existence, slashes, ancestry and mounts, in Linux's order.
@@ -207,7 +250,11 @@ impl Rename<'_> {
             return Err(Errno::EINVAL);
         }
         if target.is_some_and(|t| t.is_ancestor_or_same(&self.old.parent.dentry)) {
-            return Err(if is_exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
+            return Err(if is_exchange {
+                Errno::EINVAL
+            } else {
+                Errno::ENOTEMPTY
+            });
         }
         Ok(())
     }

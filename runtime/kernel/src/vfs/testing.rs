@@ -18,12 +18,18 @@ use crate::vfs::{
 /// A clock that moves one second at every look.
 pub(crate) fn ticking() -> Clock {
     let now = AtomicI64::new(1);
-    Clock::new(move || Timespec { sec: now.fetch_add(1, Ordering::Relaxed), nsec: 0 })
+    Clock::new(move || Timespec {
+        sec: now.fetch_add(1, Ordering::Relaxed),
+        nsec: 0,
+    })
 }
 
 /// An empty tmpfs.
 pub(crate) fn tmpfs(dev: u64) -> Arc<TmpFs> {
-    let limits = TmpLimits { bytes: 1 << 24, inodes: 100_000 };
+    let limits = TmpLimits {
+        bytes: 1 << 24,
+        inodes: 100_000,
+    };
     TmpFs::new(dev, ticking(), limits, None, 0o755).unwrap()
 }
 
@@ -38,7 +44,11 @@ impl World {
     pub(crate) fn new(root: Arc<dyn FileSystem>) -> Self {
         let namespace = Namespace::new(root, "root", tmpfs(99));
         let fs = FsContext::new(namespace);
-        Self { fs, cred: FsCred::root(), devices: DeviceTable::default() }
+        Self {
+            fs,
+            cred: FsCred::root(),
+            devices: DeviceTable::default(),
+        }
     }
 
     pub(crate) fn on_tmpfs() -> Self {
@@ -69,7 +79,15 @@ impl World {
 
     fn make(&self, path: &str, kind: NewKind) -> Result<(), Errno> {
         let caller = self.caller();
-        create_node(&caller, &self.fs, self.fs.cwd(), path.as_bytes(), kind, 0o777).map(drop)
+        create_node(
+            &caller,
+            &self.fs,
+            self.fs.cwd(),
+            path.as_bytes(),
+            kind,
+            0o777,
+        )
+        .map(drop)
     }
 
     pub(crate) fn mkdir(&self, path: &str) -> Result<(), Errno> {
@@ -82,7 +100,13 @@ impl World {
 
     pub(crate) fn link(&self, old: &str, new: &str) -> Result<(), Errno> {
         let old = self.at(old)?;
-        hard_link(&self.caller(), &self.fs, &old, self.fs.cwd(), new.as_bytes())
+        hard_link(
+            &self.caller(),
+            &self.fs,
+            &old,
+            self.fs.cwd(),
+            new.as_bytes(),
+        )
     }
 
     pub(crate) fn unlink(&self, path: &str) -> Result<(), Errno> {
@@ -100,16 +124,33 @@ impl World {
     }
 
     pub(crate) fn open(&self, path: &str, flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {
-        let req = OpenRequest { flags, mode: 0o666, resolve: Resolve::empty() };
+        let req = OpenRequest {
+            flags,
+            mode: 0o666,
+            resolve: Resolve::empty(),
+        };
         let caller = self.caller();
-        open(&caller, &self.fs, &self.devices, self.fs.cwd(), path.as_bytes(), &req)
+        open(
+            &caller,
+            &self.fs,
+            &self.devices,
+            self.fs.cwd(),
+            path.as_bytes(),
+            &req,
+        )
     }
 
     pub(crate) fn write(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
-        let file = self.open(path, OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC)?;
+        let file = self.open(
+            path,
+            OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC,
+        )?;
         let mut pos = 0;
         let (mut src, how) = (SliceSource(data), IoFlags::empty());
-        let n = file.file().try_write(&self.caller(), &mut src, &mut pos, how).unwrap();
+        let n = file
+            .file()
+            .try_write(&self.caller(), &mut src, &mut pos, how)
+            .unwrap();
         assert_eq!(n, data.len());
         Ok(())
     }
@@ -117,13 +158,17 @@ impl World {
     pub(crate) fn append(&self, path: &str, data: &[u8]) -> Result<(), Errno> {
         let file = self.open(path, OpenFlags::WRONLY)?;
         let mut src = SliceSource(data);
-        file.file().try_write(&self.caller(), &mut src, &mut 0, IoFlags::APPEND).unwrap();
+        file.file()
+            .try_write(&self.caller(), &mut src, &mut 0, IoFlags::APPEND)
+            .unwrap();
         Ok(())
     }
 
     pub(crate) fn read_open(&self, file: &OpenFile) -> Vec<u8> {
         let mut sink = VecSink::new(1 << 20);
-        file.file().try_read(&self.caller(), &mut sink, &mut 0, IoFlags::empty()).unwrap();
+        file.file()
+            .try_read(&self.caller(), &mut sink, &mut 0, IoFlags::empty())
+            .unwrap();
         sink.into_inner()
     }
 
@@ -152,8 +197,13 @@ impl World {
                 let child = format!("{path}/{name}");
                 let attr = self.attr(&child).unwrap();
                 let what = match attr.kind {
-                    Kind::Regular => format!("{:?} links {}", self.read(&child).unwrap(), attr.nlink),
-                    Kind::Symlink => format!("{:?}", self.at(&child).unwrap().inode().read_link(&self.caller())),
+                    Kind::Regular => {
+                        format!("{:?} links {}", self.read(&child).unwrap(), attr.nlink)
+                    }
+                    Kind::Symlink => format!(
+                        "{:?}",
+                        self.at(&child).unwrap().inode().read_link(&self.caller())
+                    ),
                     _ => String::new(),
                 };
                 out.push(format!("{child} {:?} {:o} {what}", attr.kind, attr.perm));

@@ -78,7 +78,11 @@ impl<'a> Walk<'a> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let root = if resolve.contains(Resolve::IN_ROOT) { start.clone() } else { fs.root() };
+        let root = if resolve.contains(Resolve::IN_ROOT) {
+            start.clone()
+        } else {
+            fs.root()
+        };
         let mut walk = Self {
             caller,
             namespace: fs.namespace(),
@@ -126,7 +130,11 @@ impl<'a> Walk<'a> {
 
     fn check_device(&self, to: &Location) -> Result<(), Errno> {
         let crosses = !Arc::ptr_eq(&to.mount, &self.at.mount);
-        if crosses && self.resolve.contains(Resolve::NO_XDEV) { Err(Errno::EXDEV) } else { Ok(()) }
+        if crosses && self.resolve.contains(Resolve::NO_XDEV) {
+            Err(Errno::EXDEV)
+        } else {
+            Ok(())
+        }
     }
 
     /// The next component of the stacked paths, and whether it is the last.
@@ -147,7 +155,9 @@ impl<'a> Walk<'a> {
     }
 
     fn is_exhausted(&self) -> bool {
-        self.stack.iter().all(|piece| piece.path[piece.pos..].iter().all(|&b| b == b'/'))
+        self.stack
+            .iter()
+            .all(|piece| piece.path[piece.pos..].iter().all(|&b| b == b'/'))
     }
 
     /// Goes to the directory of the last component, following links on the way.
@@ -156,7 +166,9 @@ impl<'a> Walk<'a> {
     /// `ENOENT`, `ENOTDIR`, `EACCES`, `ELOOP`, `ENAMETOOLONG`, `EXDEV`.
     pub fn advance(&mut self) -> Result<Last, Errno> {
         loop {
-            let Some((name, is_last)) = self.next_component() else { return Ok(Last::Root) };
+            let Some((name, is_last)) = self.next_component() else {
+                return Ok(Last::Root);
+            };
             self.search_permission()?;
             if is_last && self.stack.iter().any(|p| p.pos < p.path.len()) {
                 self.has_trailing_slash = true;
@@ -195,7 +207,11 @@ impl<'a> Walk<'a> {
     fn go_up(&mut self) -> Result<(), Errno> {
         let scoped = Resolve::BENEATH | Resolve::IN_ROOT;
         if self.resolve.intersects(scoped) && self.at.is_same(&self.anchor) {
-            return if self.resolve.contains(Resolve::BENEATH) { Err(Errno::EXDEV) } else { Ok(()) };
+            return if self.resolve.contains(Resolve::BENEATH) {
+                Err(Errno::EXDEV)
+            } else {
+                Ok(())
+            };
         }
         if self.at.is_same(&self.root) {
             return Ok(());

@@ -26,8 +26,15 @@ fn add(
     perm: u32,
     gid: u32,
 ) -> Result<Arc<dyn Inode>, Errno> {
-    let node = NewNode { kind, perm, uid: 0, gid };
-    dir.as_dir().ok_or(Errno::ENOTDIR)?.create(name.as_bytes(), &node)
+    let node = NewNode {
+        kind,
+        perm,
+        uid: 0,
+        gid,
+    };
+    dir.as_dir()
+        .ok_or(Errno::ENOTDIR)?
+        .create(name.as_bytes(), &node)
 }
 
 /// Fills an empty tmpfs with what programs expect in `/dev`. The mount points
@@ -46,10 +53,22 @@ pub fn populate(fs: &Arc<TmpFs>, has_console: bool) -> Result<(), Errno> {
         ("tty", (5, 0), 0o666, TTY_GROUP),
     ];
     for (name, (major, minor), perm, gid) in nodes {
-        add(&root, name, NewKind::Char(make_dev(major, minor)), perm, gid)?;
+        add(
+            &root,
+            name,
+            NewKind::Char(make_dev(major, minor)),
+            perm,
+            gid,
+        )?;
     }
     if has_console {
-        add(&root, "console", NewKind::Char(make_dev(5, 1)), 0o620, TTY_GROUP)?;
+        add(
+            &root,
+            "console",
+            NewKind::Char(make_dev(5, 1)),
+            0o620,
+            TTY_GROUP,
+        )?;
     }
     let links = [
         ("fd", "/proc/self/fd"),
@@ -60,7 +79,13 @@ pub fn populate(fs: &Arc<TmpFs>, has_console: bool) -> Result<(), Errno> {
         ("core", "/proc/kcore"),
     ];
     for (name, target) in links {
-        add(&root, name, NewKind::Symlink(target.as_bytes().to_vec()), 0o777, 0)?;
+        add(
+            &root,
+            name,
+            NewKind::Symlink(target.as_bytes().to_vec()),
+            0o777,
+            0,
+        )?;
     }
     add(&root, "pts", NewKind::Directory, 0o755, 0)?;
     add(&root, "shm", NewKind::Directory, 0o777 | S_ISVTX, 0)?;
@@ -75,22 +100,28 @@ pub fn register(
     ptys: &Arc<PtyTable>,
     console: Option<Arc<Console>>,
 ) {
-    devices.register(Kind::Char, 1, move |_, _, _, dev| memory::open(dev_minor(dev), &random));
+    devices.register(Kind::Char, 1, move |_, _, _, dev| {
+        memory::open(dev_minor(dev), &random)
+    });
     let table = ptys.clone();
     let on_console = console.clone();
-    devices.register(Kind::Char, 5, move |caller, _, flags, dev| match dev_minor(dev) {
-        0 => {
-            let job = caller.job().ok_or(Errno::ENXIO)?;
-            let tty = job.controlling().ok_or(Errno::ENXIO)?;
-            open_tty(&table, on_console.as_ref(), caller, tty.dev(), flags)
-        }
-        1 => {
-            let console = on_console.as_ref().ok_or(Errno::ENXIO)?;
-            Ok(console.open())
-        }
-        2 => table.open_master(),
-        _ => Err(Errno::ENXIO),
-    });
+    devices.register(
+        Kind::Char,
+        5,
+        move |caller, _, flags, dev| match dev_minor(dev) {
+            0 => {
+                let job = caller.job().ok_or(Errno::ENXIO)?;
+                let tty = job.controlling().ok_or(Errno::ENXIO)?;
+                open_tty(&table, on_console.as_ref(), caller, tty.dev(), flags)
+            }
+            1 => {
+                let console = on_console.as_ref().ok_or(Errno::ENXIO)?;
+                Ok(console.open())
+            }
+            2 => table.open_master(),
+            _ => Err(Errno::ENXIO),
+        },
+    );
     let table = ptys.clone();
     devices.register(Kind::Char, PTS_MAJOR, move |caller, _, flags, dev| {
         open_tty(&table, console.as_ref(), caller, dev, flags)
@@ -109,5 +140,8 @@ fn open_tty(
     {
         return Ok(console.open());
     }
-    table.get(dev_minor(dev)).ok_or(Errno::EIO)?.open_slave(caller, flags)
+    table
+        .get(dev_minor(dev))
+        .ok_or(Errno::EIO)?
+        .open_slave(caller, flags)
 }

@@ -91,11 +91,7 @@ fn attr_of(dev: u64, stat: &HostStat) -> Attr {
 }
 
 impl HostInode {
-    pub(super) fn root(
-        shared: &Arc<Shared>,
-        dir: Arc<dyn HostDir>,
-        stat: &HostStat,
-    ) -> Arc<Self> {
+    pub(super) fn root(shared: &Arc<Shared>, dir: Arc<dyn HostDir>, stat: &HostStat) -> Arc<Self> {
         let root = Self::make(shared, None, stat);
         // A fresh node has no handle yet.
         let _ = root.handle.set(dir);
@@ -143,12 +139,20 @@ impl HostInode {
             return Ok(file.clone());
         }
         let place = self.place()?;
-        let how = if writable { HostOpen::ReadWrite } else { HostOpen::Read };
+        let how = if writable {
+            HostOpen::ReadWrite
+        } else {
+            HostOpen::Read
+        };
         let file = place.dir.handle()?.open_file(&place.name, how)?;
         if file.stat()?.ino != self.ino {
             return Err(Errno::ESTALE);
         }
-        let slot = if writable { &mut open.write } else { &mut open.read };
+        let slot = if writable {
+            &mut open.write
+        } else {
+            &mut open.read
+        };
         *slot = Some(file.clone());
         drop(open);
         self.shared.note_open(self.me.clone());
@@ -157,7 +161,11 @@ impl HostInode {
 
     /// Lets go of descriptors; a removed file keeps them, they are all it has.
     pub(super) fn close_idle(&self) {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = self
+            .place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(place) = place else { return };
         let still_there = place
             .dir
@@ -213,11 +221,18 @@ impl HostInode {
     }
 
     fn want_live(&self) -> Result<(), Errno> {
-        if self.shared.mode == HostMode::Live { Ok(()) } else { Err(Errno::EROFS) }
+        if self.shared.mode == HostMode::Live {
+            Ok(())
+        } else {
+            Err(Errno::EROFS)
+        }
     }
 
     fn find(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
-        if self.known_names()?.is_some_and(|names| !names.contains_key(name)) {
+        if self
+            .known_names()?
+            .is_some_and(|names| !names.contains_key(name))
+        {
             return Err(Errno::ENOENT);
         }
         let stat = self.handle()?.stat(Some(name))?;
@@ -226,12 +241,23 @@ impl HostInode {
             return Err(Errno::ENOENT);
         }
         let dir = self.me.upgrade().ok_or(Errno::ESTALE)?;
-        Ok(Self::make(&self.shared, Some(Place { dir, name: name.into() }), &stat))
+        Ok(Self::make(
+            &self.shared,
+            Some(Place {
+                dir,
+                name: name.into(),
+            }),
+            &stat,
+        ))
     }
 
     fn same_fs<'a>(&self, other: &'a Arc<dyn Inode>) -> Result<&'a Self, Errno> {
         let other = other.downcast::<Self>().ok_or(Errno::EXDEV)?;
-        if Arc::ptr_eq(&other.shared, &self.shared) { Ok(other) } else { Err(Errno::EXDEV) }
+        if Arc::ptr_eq(&other.shared, &self.shared) {
+            Ok(other)
+        } else {
+            Err(Errno::EXDEV)
+        }
     }
 }
 
@@ -298,7 +324,11 @@ impl Directory for HostInode {
         let entries = |names: &Listing| -> Vec<DirEntry> {
             let all = names.iter();
             let mut all: Vec<DirEntry> = all
-                .map(|(name, (ino, kind))| DirEntry { name: name.clone(), ino: *ino, kind: *kind })
+                .map(|(name, (ino, kind))| DirEntry {
+                    name: name.clone(),
+                    ino: *ino,
+                    kind: *kind,
+                })
                 .collect();
             all.sort_by(|a, b| a.name.cmp(&b.name));
             all
@@ -322,7 +352,10 @@ impl Directory for HostInode {
         }
         // The host's umask may have taken bits away.
         if !matches!(node.kind, NewKind::Symlink(_)) {
-            let perm = HostSetAttr { perm: Some(node.perm), ..HostSetAttr::default() };
+            let perm = HostSetAttr {
+                perm: Some(node.perm),
+                ..HostSetAttr::default()
+            };
             handle.set_attr(Some(name), &perm)?;
         }
         self.find(name).map(|inode| inode as Arc<dyn Inode>)
@@ -331,7 +364,10 @@ impl Directory for HostInode {
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
         self.want_live()?;
         let place = self.same_fs(target)?.place()?;
-        place.dir.handle()?.link(&place.name, &*self.handle()?, name)
+        place
+            .dir
+            .handle()?
+            .link(&place.name, &*self.handle()?, name)
     }
 
     fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
@@ -353,18 +389,30 @@ impl Directory for HostInode {
     ) -> Result<(), Errno> {
         self.want_live()?;
         let new_dir = self.same_fs(new_dir)?;
-        self.handle()?.rename(name, &*new_dir.handle()?, new_name, exchange)
+        self.handle()?
+            .rename(name, &*new_dir.handle()?, new_name, exchange)
     }
 
     fn renamed(&self, child: &Arc<dyn Inode>, name: &[u8]) {
-        let (Some(child), Some(dir)) = (child.downcast::<Self>(), self.me.upgrade()) else { return };
-        let place = Place { dir, name: name.into() };
-        let old = child.place.lock().unwrap_or_else(PoisonError::into_inner).replace(place);
+        let (Some(child), Some(dir)) = (child.downcast::<Self>(), self.me.upgrade()) else {
+            return;
+        };
+        let place = Place {
+            dir,
+            name: name.into(),
+        };
+        let old = child
+            .place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(place);
         drop(old);
     }
 
     fn revalidate(&self, _caller: &Caller<'_>, name: &[u8], child: &Arc<dyn Inode>) -> bool {
-        let Some(child) = child.downcast::<Self>() else { return false };
+        let Some(child) = child.downcast::<Self>() else {
+            return false;
+        };
         self.handle()
             .and_then(|handle| handle.stat(Some(name)))
             .is_ok_and(|stat| stat.ino == child.ino && kind_of(stat.kind) == child.kind)
@@ -405,7 +453,9 @@ impl Regular for HostInode {
         let mut done = 0;
         while src.remaining() > 0 {
             let want = src.remaining().min(buf.len());
-            let moved = src.get(&mut buf[..want]).and_then(|got| file.write_at(&buf[..got], at));
+            let moved = src
+                .get(&mut buf[..want])
+                .and_then(|got| file.write_at(&buf[..got], at));
             match moved {
                 Ok(0) => break,
                 Ok(n) => {
@@ -458,7 +508,8 @@ impl Mappable for HostInode {
         }
         let file = self.file(true).map_err(|_| MapError::Bus)?;
         let size = file.stat().map_err(|_| MapError::Bus)?.size;
-        self.pages.write_back(first..first.saturating_add(count), size, &*file)
+        self.pages
+            .write_back(first..first.saturating_add(count), size, &*file)
     }
 }
 
@@ -466,11 +517,17 @@ impl Drop for HostInode {
     /// Lets go of the directories above one by one: see `Dentry`.
     fn drop(&mut self) {
         let take = |inode: &mut Self| {
-            inode.place.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+            inode
+                .place
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
         };
         let mut next = take(self).map(|place| place.dir);
         while let Some(dir) = next {
-            next = Arc::into_inner(dir).and_then(|mut inode| take(&mut inode)).map(|p| p.dir);
+            next = Arc::into_inner(dir)
+                .and_then(|mut inode| take(&mut inode))
+                .map(|p| p.dir);
         }
     }
 }

@@ -30,7 +30,10 @@ impl PageCache {
         file: &dyn HostFile,
         frames: &FrameSource,
     ) -> Result<Page, MapError> {
-        let start = index.checked_mul(PAGE).filter(|&s| s < size).ok_or(MapError::Bus)?;
+        let start = index
+            .checked_mul(PAGE)
+            .filter(|&s| s < size)
+            .ok_or(MapError::Bus)?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = pages.get(&index) {
             return Ok(page.clone());
@@ -66,7 +69,9 @@ impl PageCache {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = pages.split_off(&size.div_ceil(PAGE));
         let tail = usize::try_from(size % PAGE).unwrap_or(0);
-        if tail > 0 && let Some(page) = pages.get(&(size / PAGE)) {
+        if tail > 0
+            && let Some(page) = pages.get(&(size / PAGE))
+        {
             page.write(tail, &[0; PAGE_BYTES][tail..]);
         }
         drop(pages);
@@ -82,7 +87,10 @@ impl PageCache {
     ) -> Result<(), MapError> {
         let dirty: Vec<(u64, Page)> = {
             let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            pages.range(range).map(|(index, page)| (*index, page.clone())).collect()
+            pages
+                .range(range)
+                .map(|(index, page)| (*index, page.clone()))
+                .collect()
         };
         for (index, page) in dirty {
             let start = index * PAGE;

@@ -48,7 +48,9 @@ fn copy_bytes(from: &dyn Regular, to: &dyn Regular, size: u64, keep: u64) -> Res
             Err(Errno::ENXIO) => break,
             Err(error) => return Err(error),
         };
-        let room = usize::try_from(keep.saturating_sub(pos)).unwrap_or(CHUNK).min(CHUNK);
+        let room = usize::try_from(keep.saturating_sub(pos))
+            .unwrap_or(CHUNK)
+            .min(CHUNK);
         let mut chunk = VecSink::new(room);
         if from.read_at(&mut chunk, pos)? == 0 {
             break;
@@ -70,7 +72,9 @@ impl OverlayNode {
         // list, because guests nest deeper than the host's stack.
         let mut chain = vec![self.this()?];
         loop {
-            let Some(last) = chain.last() else { return Err(Errno::ESTALE) };
+            let Some(last) = chain.last() else {
+                return Err(Errno::ESTALE);
+            };
             if last.upper().is_some() {
                 chain.pop();
                 break;
@@ -113,9 +117,17 @@ impl OverlayNode {
             Kind::Fifo => NewKind::Fifo,
             Kind::Socket => NewKind::Socket,
         };
-        let node = NewNode { kind, perm: attr.perm, uid: attr.uid, gid: attr.gid };
-        let upper =
-            if is_unnamed { dir.create_unnamed(&node)? } else { dir.create(&name, &node)? };
+        let node = NewNode {
+            kind,
+            perm: attr.perm,
+            uid: attr.uid,
+            gid: attr.gid,
+        };
+        let upper = if is_unnamed {
+            dir.create_unnamed(&node)?
+        } else {
+            dir.create(&name, &node)?
+        };
         if let Some((from, to)) = lower.as_regular().zip(upper.as_regular()) {
             copy_bytes(from, to, attr.size, keep.unwrap_or(u64::MAX))?;
         }
@@ -134,12 +146,16 @@ impl OverlayNode {
         self.shared.alias(Key::Upper(upper.attr()?.ino), &me);
         if attr.kind != Kind::Directory {
             let named = i64::from(!is_homeless);
-            self.hidden_links.fetch_add(i64::from(attr.nlink) - named, Ordering::Relaxed);
+            self.hidden_links
+                .fetch_add(i64::from(attr.nlink) - named, Ordering::Relaxed);
         }
         if attr.kind != Kind::Directory && attr.nlink > 1 {
             self.shared.pin(attr.ino, &me);
         }
-        self.layers.write().unwrap_or_else(PoisonError::into_inner).upper = Some(upper);
+        self.layers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upper = Some(upper);
         Ok(())
     }
 }

@@ -59,7 +59,11 @@ impl OverlayNode {
     }
 
     fn lower_path(&self) -> Option<Vec<u8>> {
-        self.layers.read().unwrap_or_else(PoisonError::into_inner).lower_path.clone()
+        self.layers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lower_path
+            .clone()
     }
 
     fn child(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
@@ -83,7 +87,15 @@ impl OverlayNode {
                 None => (None, None),
             };
             let home = Some((me, name.into()));
-            Self::make(&self.shared, Layers { upper: Some(upper), lower, home, lower_path })
+            Self::make(
+                &self.shared,
+                Layers {
+                    upper: Some(upper),
+                    lower,
+                    home,
+                    lower_path,
+                },
+            )
         })
     }
 
@@ -114,10 +126,20 @@ impl OverlayNode {
         let key = Self::key(None, &lower)?;
         self.shared.intern(key, || {
             let is_dir = lower.kind() == Kind::Directory;
-            let lower_path =
-                self.lower_path().filter(|_| is_dir).map(|path| join(&path, name));
+            let lower_path = self
+                .lower_path()
+                .filter(|_| is_dir)
+                .map(|path| join(&path, name));
             let home = Some((me.clone(), name.into()));
-            Self::make(&self.shared, Layers { upper: None, lower: Some(lower), home, lower_path })
+            Self::make(
+                &self.shared,
+                Layers {
+                    upper: None,
+                    lower: Some(lower),
+                    home,
+                    lower_path,
+                },
+            )
         })
     }
 
@@ -146,7 +168,12 @@ impl OverlayNode {
         if self.look_below(name)?.is_none() {
             return Ok(());
         }
-        let node = NewNode { kind: NewKind::Char(0), perm: 0, uid: 0, gid: 0 };
+        let node = NewNode {
+            kind: NewKind::Char(0),
+            perm: 0,
+            uid: 0,
+            gid: 0,
+        };
         dir(upper)?.create(name, &node).map(drop)
     }
 
@@ -212,7 +239,11 @@ impl OverlayNode {
     /// and no longer depends on the place it is at.
     fn detach(&self) -> Result<(), Errno> {
         self.upper_dir()?;
-        if self.kind() == Kind::Directory { self.redirect() } else { Ok(()) }
+        if self.kind() == Kind::Directory {
+            self.redirect()
+        } else {
+            Ok(())
+        }
     }
 
     fn same_overlay(&self, other: &Arc<dyn Inode>) -> Result<Arc<Self>, Errno> {
@@ -256,7 +287,12 @@ impl Directory for OverlayNode {
         let caller = self.shared.caller();
         let mut all = BTreeMap::new();
         if let Some(lower) = self.lower() {
-            all.extend(dir(&lower)?.list(&caller)?.into_iter().map(|e| (e.name.clone(), e)));
+            all.extend(
+                dir(&lower)?
+                    .list(&caller)?
+                    .into_iter()
+                    .map(|e| (e.name.clone(), e)),
+            );
         }
         if let Some(upper) = self.upper() {
             let upper = dir(&upper)?;
@@ -282,7 +318,11 @@ impl Directory for OverlayNode {
         if matches!(node.kind, NewKind::Char(0)) {
             return Err(Errno::EPERM);
         }
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let upper = self.upper_dir()?;
         let hides = self.clear_whiteout(&upper, name)?;
         let made = dir(&upper)?.create(name, node)?;
@@ -291,24 +331,46 @@ impl Directory for OverlayNode {
         }
         let key = Key::Upper(made.attr()?.ino);
         let home = Some((self.this()?, name.into()));
-        let layers = Layers { upper: Some(made), lower: None, home, lower_path: None };
-        let made = self.shared.intern(key, || Self::make(&self.shared, layers))?;
+        let layers = Layers {
+            upper: Some(made),
+            lower: None,
+            home,
+            lower_path: None,
+        };
+        let made = self
+            .shared
+            .intern(key, || Self::make(&self.shared, layers))?;
         Ok(made)
     }
 
     fn create_unnamed(&self, node: &NewNode) -> Result<Arc<dyn Inode>, Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let made = dir(&self.upper_dir()?)?.create_unnamed(node)?;
         let key = Key::Upper(made.attr()?.ino);
         let home = Some((self.this()?, Box::default()));
-        let layers = Layers { upper: Some(made), lower: None, home, lower_path: None };
-        let made = self.shared.intern(key, || Self::make(&self.shared, layers))?;
+        let layers = Layers {
+            upper: Some(made),
+            lower: None,
+            home,
+            lower_path: None,
+        };
+        let made = self
+            .shared
+            .intern(key, || Self::make(&self.shared, layers))?;
         Ok(made)
     }
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
         let target = self.same_overlay(target)?;
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let target_upper = match target.upper() {
             Some(upper) => upper,
             None => target.copy_up(None)?,
@@ -319,7 +381,11 @@ impl Directory for OverlayNode {
     }
 
     fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let child = self.child(name)?;
         if child.kind() == Kind::Directory {
             return Err(Errno::EISDIR);
@@ -328,7 +394,11 @@ impl Directory for OverlayNode {
     }
 
     fn rmdir(&self, name: &[u8]) -> Result<(), Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let child = self.child(name)?;
         if child.kind() != Kind::Directory {
             return Err(Errno::ENOTDIR);
@@ -347,7 +417,11 @@ impl Directory for OverlayNode {
         exchange: bool,
     ) -> Result<(), Errno> {
         let new_dir = self.same_overlay(new_dir)?;
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let me = self.this()?;
         let source = self.child(name)?;
         let target = found(new_dir.child(new_name))?;

@@ -148,7 +148,12 @@ impl OverlayFs {
             set_origin(&upper_root, shared.lower_root.attr()?.ino)?;
         }
         let root = OverlayNode::root(&shared, upper_root)?;
-        Ok(Arc::new(Self { shared, upper, _lower: lower.clone(), root }))
+        Ok(Arc::new(Self {
+            shared,
+            upper,
+            _lower: lower.clone(),
+            root,
+        }))
     }
 }
 
@@ -162,7 +167,10 @@ impl FileSystem for OverlayFs {
     }
 
     fn stat(&self) -> FsStat {
-        FsStat { magic: OVERLAY_MAGIC, ..self.upper.stat() }
+        FsStat {
+            magic: OVERLAY_MAGIC,
+            ..self.upper.stat()
+        }
     }
 
     fn dev(&self) -> u64 {
@@ -195,7 +203,10 @@ fn is_opaque(dir: &Arc<dyn Inode>) -> bool {
 }
 
 fn set_xattr(inode: &Arc<dyn Inode>, name: &[u8], value: &[u8]) -> Result<(), Errno> {
-    inode.as_xattrs().ok_or(Errno::EOPNOTSUPP)?.set(name, value, XattrSet::Any)
+    inode
+        .as_xattrs()
+        .ok_or(Errno::EOPNOTSUPP)?
+        .set(name, value, XattrSet::Any)
 }
 
 fn set_origin(inode: &Arc<dyn Inode>, ino: u64) -> Result<(), Errno> {
@@ -203,7 +214,10 @@ fn set_origin(inode: &Arc<dyn Inode>, ino: u64) -> Result<(), Errno> {
 }
 
 fn origin(inode: &Arc<dyn Inode>) -> Option<u64> {
-    xattr(inode, ORIGIN)?.try_into().ok().map(u64::from_le_bytes)
+    xattr(inode, ORIGIN)?
+        .try_into()
+        .ok()
+        .map(u64::from_le_bytes)
 }
 
 #[cfg(test)]

@@ -42,18 +42,20 @@ pub struct OverlayNode {
 impl OverlayNode {
     pub(super) fn root(shared: &Arc<Shared>, upper: Arc<dyn Inode>) -> Result<Arc<Self>, Errno> {
         let lower = Some(shared.lower_root.clone());
-        let layers =
-            Layers { upper: Some(upper), lower, home: None, lower_path: Some(Vec::new()) };
+        let layers = Layers {
+            upper: Some(upper),
+            lower,
+            home: None,
+            lower_path: Some(Vec::new()),
+        };
         Self::make(shared, layers)
     }
 
     pub(super) fn make(shared: &Arc<Shared>, layers: Layers) -> Result<Arc<Self>, Errno> {
         let (kind, ino) = match (&layers.upper, &layers.lower) {
             (Some(upper), _) => {
-                let ino = origin(upper).map_or_else(
-                    || upper.attr().map(|attr| attr.ino + UPPER_INO_BASE),
-                    Ok,
-                )?;
+                let ino = origin(upper)
+                    .map_or_else(|| upper.attr().map(|attr| attr.ino + UPPER_INO_BASE), Ok)?;
                 (upper.kind(), ino)
             }
             (None, Some(lower)) => (lower.kind(), lower.attr()?.ino),
@@ -72,7 +74,10 @@ impl OverlayNode {
     }
 
     /// The key of a file that `upper` or else `lower` is.
-    pub(super) fn key(upper: Option<&Arc<dyn Inode>>, lower: &Arc<dyn Inode>) -> Result<Key, Errno> {
+    pub(super) fn key(
+        upper: Option<&Arc<dyn Inode>>,
+        lower: &Arc<dyn Inode>,
+    ) -> Result<Key, Errno> {
         match upper {
             Some(upper) => Ok(Key::Upper(upper.attr()?.ino)),
             None => Ok(Key::Lower(lower.attr()?.ino)),
@@ -80,17 +85,29 @@ impl OverlayNode {
     }
 
     pub(super) fn upper(&self) -> Option<Arc<dyn Inode>> {
-        self.layers.read().unwrap_or_else(PoisonError::into_inner).upper.clone()
+        self.layers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upper
+            .clone()
     }
 
     pub(super) fn lower(&self) -> Option<Arc<dyn Inode>> {
-        self.layers.read().unwrap_or_else(PoisonError::into_inner).lower.clone()
+        self.layers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lower
+            .clone()
     }
 
     /// The layer that is read: the upper one, if it is there.
     pub(super) fn real(&self) -> Result<Arc<dyn Inode>, Errno> {
         let layers = self.layers.read().unwrap_or_else(PoisonError::into_inner);
-        layers.upper.clone().or_else(|| layers.lower.clone()).ok_or(Errno::ESTALE)
+        layers
+            .upper
+            .clone()
+            .or_else(|| layers.lower.clone())
+            .ok_or(Errno::ESTALE)
     }
 
     pub(super) fn this(&self) -> Result<Arc<Self>, Errno> {
@@ -101,7 +118,11 @@ impl OverlayNode {
         if let Some(upper) = self.upper() {
             return Ok(upper);
         }
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.copy_up(None)
     }
 }
@@ -119,7 +140,12 @@ impl Inode for OverlayNode {
         // A merged directory's link count means nothing; overlayfs shows 1.
         let is_merged = self.kind == Kind::Directory && self.lower().is_some();
         let nlink = if is_merged && nlink > 0 { 1 } else { nlink };
-        Ok(Attr { ino: self.ino, dev: self.shared.dev, nlink, ..attr })
+        Ok(Attr {
+            ino: self.ino,
+            dev: self.shared.dev,
+            nlink,
+            ..attr
+        })
     }
 
     fn set_attr(&self, change: &SetAttr) -> Result<(), Errno> {
@@ -162,7 +188,11 @@ impl Regular for OverlayNode {
 
     fn truncate(&self, size: u64) -> Result<(), Errno> {
         if self.upper().is_none() {
-            let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let _names = self
+                .shared
+                .names
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             self.copy_up(Some(size))?;
         }
         regular(&self.upper_to_write()?)?.truncate(size)
@@ -192,9 +222,16 @@ impl Mappable for OverlayNode {
     /// lower pages that it has touched, as on Linux; a shared writable mapping
     /// copies the file up first.
     fn page(&self, page_index: u64, for_write: bool) -> Result<Page, MapError> {
-        let real = if for_write { self.upper_to_write() } else { self.real() };
+        let real = if for_write {
+            self.upper_to_write()
+        } else {
+            self.real()
+        };
         let real = real.map_err(|_| MapError::Bus)?;
-        let mappable = real.as_regular().and_then(Regular::mappable).ok_or(MapError::Bus)?;
+        let mappable = real
+            .as_regular()
+            .and_then(Regular::mappable)
+            .ok_or(MapError::Bus)?;
         mappable.page(page_index, for_write)
     }
 }
@@ -211,12 +248,17 @@ impl Xattrs for OverlayNode {
         if name.starts_with(PRIVATE_PREFIX) {
             return Err(Errno::EOPNOTSUPP);
         }
-        self.upper_to_write()?.as_xattrs().ok_or(Errno::EOPNOTSUPP)?.set(name, value, how)
+        self.upper_to_write()?
+            .as_xattrs()
+            .ok_or(Errno::EOPNOTSUPP)?
+            .set(name, value, how)
     }
 
     fn list(&self) -> Result<Vec<Vec<u8>>, Errno> {
         let real = self.real()?;
-        let Some(xattrs) = real.as_xattrs() else { return Ok(Vec::new()) };
+        let Some(xattrs) = real.as_xattrs() else {
+            return Ok(Vec::new());
+        };
         let mut names = xattrs.list()?;
         names.retain(|name| !name.starts_with(PRIVATE_PREFIX));
         Ok(names)
@@ -228,7 +270,10 @@ impl Xattrs for OverlayNode {
         }
         // Nothing is copied up for an attribute that is not there.
         Xattrs::get(self, name)?;
-        self.upper_to_write()?.as_xattrs().ok_or(Errno::EOPNOTSUPP)?.remove(name)
+        self.upper_to_write()?
+            .as_xattrs()
+            .ok_or(Errno::EOPNOTSUPP)?
+            .remove(name)
     }
 }
 
@@ -236,12 +281,17 @@ impl Drop for OverlayNode {
     /// Lets go of the ancestors one by one: see `Dentry`.
     fn drop(&mut self) {
         let take = |node: &mut Self| {
-            node.layers.get_mut().unwrap_or_else(PoisonError::into_inner).home.take()
+            node.layers
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner)
+                .home
+                .take()
         };
         let mut next = take(self).map(|(parent, _)| parent);
         while let Some(parent) = next {
-            next = Arc::into_inner(parent).and_then(|mut node| take(&mut node)).map(|(p, _)| p);
+            next = Arc::into_inner(parent)
+                .and_then(|mut node| take(&mut node))
+                .map(|(p, _)| p);
         }
     }
 }
-

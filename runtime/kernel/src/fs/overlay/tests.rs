@@ -82,7 +82,9 @@ fn run(world: &World, op: &Op) -> Result<(), linux_abi::Errno> {
         Op::Symlink(a) => world.symlink("e", p(a)),
         Op::Rename(a, b) => world.rename(p(a), p(b), RenameFlags::empty()),
         Op::Exchange(a, b) => world.rename(p(a), p(b), RenameFlags::EXCHANGE),
-        Op::Rewrite(a) => world.open(p(a), OpenFlags::RDWR | OpenFlags::TRUNC).map(drop),
+        Op::Rewrite(a) => world
+            .open(p(a), OpenFlags::RDWR | OpenFlags::TRUNC)
+            .map(drop),
     }
 }
 
@@ -124,7 +126,9 @@ fn writing_an_open_file_after_unlink_does_not_bring_the_name_back() {
     world.unlink("/e/f").unwrap();
     let caller = crate::file::Caller::kernel(&world.cred);
     let mut src = crate::file::SliceSource(b"xx");
-    open.file().try_write(&caller, &mut src, &mut 0, crate::file::IoFlags::empty()).unwrap();
+    open.file()
+        .try_write(&caller, &mut src, &mut 0, crate::file::IoFlags::empty())
+        .unwrap();
     assert_eq!(world.read_open(&open), b"xx/f");
     assert_eq!(open.location().inode().attr().unwrap().nlink, 0);
     assert_eq!(world.attr("/e/f"), Err(linux_abi::Errno::ENOENT));

@@ -20,12 +20,22 @@ const INO_OF_FDS: u64 = 1 << 16;
 const INO_OF_INFO: u64 = 1 << 18;
 
 pub(super) fn fd_dir(space: &VirtualSpace, subject: Subject) -> VirtualNode {
-    let dir = FdDir { space: space.clone(), subject, base: INO_OF_FDS, is_info: false };
+    let dir = FdDir {
+        space: space.clone(),
+        subject,
+        base: INO_OF_FDS,
+        is_info: false,
+    };
     space.dir(ino_of(subject.tid) + INO_OF_FDS - 1, 0o500, dir)
 }
 
 pub(super) fn fdinfo_dir(space: &VirtualSpace, subject: Subject) -> VirtualNode {
-    let dir = FdDir { space: space.clone(), subject, base: INO_OF_INFO, is_info: true };
+    let dir = FdDir {
+        space: space.clone(),
+        subject,
+        base: INO_OF_INFO,
+        is_info: true,
+    };
     space.dir(ino_of(subject.tid) + INO_OF_INFO - 1, 0o555, dir)
 }
 
@@ -37,11 +47,18 @@ struct FdDir {
 }
 
 fn fd_of(name: &[u8]) -> Option<Fd> {
-    if name == b"0" { Some(Fd(0)) } else { id_of(name).map(Fd) }
+    if name == b"0" {
+        Some(Fd(0))
+    } else {
+        id_of(name).map(Fd)
+    }
 }
 
 fn entry_of(caller: &Caller<'_>, subject: Subject, fd: Fd) -> Result<FdEntry, Errno> {
-    let files = subject.inspected(caller)?.files().map_err(|_| Errno::ENOENT)?;
+    let files = subject
+        .inspected(caller)?
+        .files()
+        .map_err(|_| Errno::ENOENT)?;
     files.entry(fd).map_err(|_| Errno::ENOENT)
 }
 
@@ -62,7 +79,10 @@ impl VirtualDir for FdDir {
             return Ok(Arc::new(self.space.text(ino, 0o444, read)));
         }
         let follow = move |caller: &Caller<'_>| {
-            to_place(caller, entry_of(caller, subject, fd)?.file.location().clone())
+            to_place(
+                caller,
+                entry_of(caller, subject, fd)?.file.location().clone(),
+            )
         };
         // The mode of the link tells how the descriptor was opened.
         let flags = entry.file.flags();
@@ -71,12 +91,22 @@ impl VirtualDir for FdDir {
         perm |= if flags.is_writable() { 0o200 } else { 0 };
         let creds = subject.task(caller)?.creds();
         let link = self.space.link(ino, follow).with_perm(perm);
-        Ok(Arc::new(link.owned_by(creds.uid.effective, creds.gid.effective)))
+        Ok(Arc::new(
+            link.owned_by(creds.uid.effective, creds.gid.effective),
+        ))
     }
 
     fn list(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
-        let files = self.subject.inspected(caller)?.files().map_err(|_| Errno::ENOENT)?;
-        let kind = if self.is_info { Kind::Regular } else { Kind::Symlink };
+        let files = self
+            .subject
+            .inspected(caller)?
+            .files()
+            .map_err(|_| Errno::ENOENT)?;
+        let kind = if self.is_info {
+            Kind::Regular
+        } else {
+            Kind::Symlink
+        };
         let entry = |fd: Fd| DirEntry {
             name: fd.0.to_string().into_bytes().into(),
             ino: self.ino(fd),

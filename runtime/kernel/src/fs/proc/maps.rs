@@ -16,7 +16,11 @@ const KIB: u64 = 1024;
 
 fn permissions(vma: &Vma) -> String {
     let flag = |flag, letter| if vma.prot.contains(flag) { letter } else { '-' };
-    let shared = if vma.flags.contains(VmaFlags::SHARED) { 's' } else { 'p' };
+    let shared = if vma.flags.contains(VmaFlags::SHARED) {
+        's'
+    } else {
+        'p'
+    };
     let (r, w) = (flag(ProtFlags::READ, 'r'), flag(ProtFlags::WRITE, 'w'));
     let x = flag(ProtFlags::EXEC, 'x');
     format!("{r}{w}{x}{shared}")
@@ -84,7 +88,9 @@ fn each(
     mut detail: impl FnMut(&Mm, &Vma, &mut Vec<u8>),
 ) -> Result<Vec<u8>, Errno> {
     let task = subject.inspected(caller)?;
-    let Ok(mm) = task.mm() else { return Ok(Vec::new()) };
+    let Ok(mm) = task.mm() else {
+        return Ok(Vec::new());
+    };
     let root = super::reader(caller)?.fs()?.root();
     let layout = mm.layout();
     let mut out = Vec::new();
@@ -97,7 +103,9 @@ fn each(
 
 /// Bytes of the area that are in memory.
 fn resident(mm: &Mm, vma: &Vma) -> u64 {
-    let pages = mm.space().resident_pages(GuestAddr(vma.start), vma.end - vma.start);
+    let pages = mm
+        .space()
+        .resident_pages(GuestAddr(vma.start), vma.end - vma.start);
     u64::try_from(pages).unwrap_or(0) * crate::mm::PAGE
 }
 
@@ -132,7 +140,12 @@ fn details(size: u64, resident: u64, is_file: bool, out: &mut Vec<u8>) {
 /// `/proc/PID/smaps`.
 pub(super) fn smaps(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
     each(caller, subject, |mm, vma, out| {
-        details(vma.end - vma.start, resident(mm, vma), vma.backing.is_some(), out);
+        details(
+            vma.end - vma.start,
+            resident(mm, vma),
+            vma.backing.is_some(),
+            out,
+        );
         out.extend_from_slice(b"THPeligible:           0\nVmFlags: rd mr mw me\n");
     })
 }

@@ -35,7 +35,14 @@ const INO_PER_PROCESS: u64 = 1 << 20;
 pub fn new(dev: u64, clock: &Clock) -> Arc<VirtualFs> {
     let space = VirtualSpace::new(dev, clock);
     let fixed = system::entries(&space);
-    let root = space.dir(1, 0o555, Root { fixed, space: space.clone() });
+    let root = space.dir(
+        1,
+        0o555,
+        Root {
+            fixed,
+            space: space.clone(),
+        },
+    );
     VirtualFs::new("proc", PROC_MAGIC, root)
 }
 
@@ -70,12 +77,18 @@ impl Root {
         match name {
             b"self" => Some(self.space.link(2, |caller| {
                 let pid = reader(caller)?.pid();
-                Ok(LinkTarget { text: pid.to_string().into_bytes(), place: None })
+                Ok(LinkTarget {
+                    text: pid.to_string().into_bytes(),
+                    place: None,
+                })
             })),
             b"thread-self" => Some(self.space.link(3, |caller| {
                 let task = reader(caller)?;
                 let text = format!("{}/task/{}", task.pid(), task.tid());
-                Ok(LinkTarget { text: text.into_bytes(), place: None })
+                Ok(LinkTarget {
+                    text: text.into_bytes(),
+                    place: None,
+                })
             })),
             _ => None,
         }
@@ -94,7 +107,11 @@ impl VirtualDir for Root {
     }
 
     fn list(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
-        let entry = |name: &str, ino, kind| DirEntry { name: name.as_bytes().into(), ino, kind };
+        let entry = |name: &str, ino, kind| DirEntry {
+            name: name.as_bytes().into(),
+            ino,
+            kind,
+        };
         let mut all = self.fixed.list(caller)?;
         all.push(entry("self", 2, Kind::Symlink));
         all.push(entry("thread-self", 3, Kind::Symlink));

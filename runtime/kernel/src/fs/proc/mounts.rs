@@ -24,7 +24,11 @@ fn mangle(text: &[u8]) -> Vec<u8> {
 
 fn options(mount: &Mount) -> String {
     let flags = mount.flags();
-    let mut text = String::from(if flags.contains(MountFlags::READ_ONLY) { "ro" } else { "rw" });
+    let mut text = String::from(if flags.contains(MountFlags::READ_ONLY) {
+        "ro"
+    } else {
+        "rw"
+    });
     let names = [
         (MountFlags::NO_SUID, ",nosuid"),
         (MountFlags::NO_DEV, ",nodev"),
@@ -42,7 +46,11 @@ fn options(mount: &Mount) -> String {
 
 fn super_options(mount: &Mount) -> String {
     let own = mount.fs().options();
-    if own.is_empty() { "rw".to_owned() } else { format!("rw,{own}") }
+    if own.is_empty() {
+        "rw".to_owned()
+    } else {
+        format!("rw,{own}")
+    }
 }
 
 /// Every mount below the process's root, with its path there.
@@ -53,7 +61,10 @@ fn visible(fs: &FsContext) -> Vec<(std::sync::Arc<Mount>, Vec<u8>)> {
         let (path, is_reachable) = mount.root().raw_path(&root);
         (mount, path, is_reachable)
     });
-    placed.filter(|(.., is_reachable)| *is_reachable).map(|(m, path, _)| (m, path)).collect()
+    placed
+        .filter(|(.., is_reachable)| *is_reachable)
+        .map(|(m, path, _)| (m, path))
+        .collect()
 }
 
 /// `/proc/PID/mounts`.
@@ -66,7 +77,11 @@ pub(super) fn mounts(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, E
         out.extend(mangle(&path));
         let own = mount.fs().options();
         let comma = if own.is_empty() { "" } else { "," };
-        let rest = format!(" {} {}{comma}{own} 0 0\n", mount.fs().name(), options(&mount));
+        let rest = format!(
+            " {} {}{comma}{own} 0 0\n",
+            mount.fs().name(),
+            options(&mount)
+        );
         out.extend_from_slice(rest.as_bytes());
     }
     Ok(out)
@@ -79,8 +94,12 @@ pub(super) fn mountinfo(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>
     for (mount, path) in visible(&fs) {
         let parent = mount.place().map_or(mount.id(), |place| place.mount.id());
         let dev = mount.fs().dev();
-        let head =
-            format!("{} {parent} {}:{} ", mount.id(), dev_major(dev), dev_minor(dev));
+        let head = format!(
+            "{} {parent} {}:{} ",
+            mount.id(),
+            dev_major(dev),
+            dev_minor(dev)
+        );
         out.extend_from_slice(head.as_bytes());
         out.extend(mangle(&mount.root_path()));
         out.push(b' ');

@@ -80,16 +80,32 @@ pub(super) fn directory(
         let table = kernel(caller)?.processes().lock();
         match table.get(pid) {
             Some(_) => pid,
-            None => table.task(pid).map(|task| task.pid()).ok_or(Errno::ENOENT)?,
+            None => table
+                .task(pid)
+                .map(|task| task.pid())
+                .ok_or(Errno::ENOENT)?,
         }
     };
-    Ok(node(space, caller, Subject { pid, tid: pid, is_thread: false }))
+    Ok(node(
+        space,
+        caller,
+        Subject {
+            pid,
+            tid: pid,
+            is_thread: false,
+        },
+    ))
 }
 
 fn node(space: &VirtualSpace, caller: &Caller<'_>, subject: Subject) -> VirtualNode {
     let (uid, gid) = owner(caller, subject);
-    let dir = ProcessDir { space: space.clone(), subject };
-    space.dir(subject.ino(INO_DIR), 0o555, dir).owned_by(uid, gid)
+    let dir = ProcessDir {
+        space: space.clone(),
+        subject,
+    };
+    space
+        .dir(subject.ino(INO_DIR), 0o555, dir)
+        .owned_by(uid, gid)
 }
 
 /// What an entry is made by.
@@ -111,7 +127,10 @@ const ENTRIES: &[(&str, Entry)] = &[
     ("fdinfo", Entry::Dir(0o555, fds::fdinfo_dir)),
     ("gid_map", Entry::Text(0o644, id_map)),
     ("limits", Entry::Text(0o444, status::limits)),
-    ("loginuid", Entry::Text(0o644, |_, _| Ok(b"4294967295".to_vec()))),
+    (
+        "loginuid",
+        Entry::Text(0o644, |_, _| Ok(b"4294967295".to_vec())),
+    ),
     ("maps", Entry::Text(0o444, maps::maps)),
     ("mountinfo", Entry::Text(0o444, mounts::mountinfo)),
     ("mounts", Entry::Text(0o444, mounts::mounts)),
@@ -144,7 +163,12 @@ fn is_listed(name: &str, subject: Subject) -> bool {
 impl VirtualDir for ProcessDir {
     fn lookup(&self, caller: &Caller<'_>, name: &[u8]) -> Result<Arc<VirtualNode>, Errno> {
         let subject = self.subject;
-        if kernel(caller)?.processes().lock().get(subject.pid).is_none() {
+        if kernel(caller)?
+            .processes()
+            .lock()
+            .get(subject.pid)
+            .is_none()
+        {
             return Err(Errno::ENOENT);
         }
         let found = ENTRIES
@@ -156,7 +180,9 @@ impl VirtualDir for ProcessDir {
         let made = match entry {
             Entry::Text(perm, read) => {
                 let read = *read;
-                let text = self.space.text(ino, *perm, move |caller| read(caller, subject));
+                let text = self
+                    .space
+                    .text(ino, *perm, move |caller| read(caller, subject));
                 writable(text, have, subject)
             }
             Entry::Link(follow) => {
@@ -170,10 +196,18 @@ impl VirtualDir for ProcessDir {
     }
 
     fn list(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno> {
-        if kernel(caller)?.processes().lock().get(self.subject.pid).is_none() {
+        if kernel(caller)?
+            .processes()
+            .lock()
+            .get(self.subject.pid)
+            .is_none()
+        {
             return Err(Errno::ENOENT);
         }
-        let listed = ENTRIES.iter().zip(1..).filter(|((name, _), _)| is_listed(name, self.subject));
+        let listed = ENTRIES
+            .iter()
+            .zip(1..)
+            .filter(|((name, _), _)| is_listed(name, self.subject));
         let entry = |((name, entry), index): (&(&str, Entry), u64)| DirEntry {
             name: name.as_bytes().into(),
             ino: self.subject.ino(index),
@@ -218,7 +252,9 @@ fn writable(node: VirtualNode, name: &str, subject: Subject) -> VirtualNode {
 
 /// A piece of a task's memory; what cannot be read ends it.
 fn memory(task: &Task, start: u64, end: u64) -> Vec<u8> {
-    let Ok(memory) = task.memory() else { return Vec::new() };
+    let Ok(memory) = task.memory() else {
+        return Vec::new();
+    };
     let len = usize::try_from(end.saturating_sub(start).min(MAX_AREA)).unwrap_or(0);
     let mut bytes = vec![0; len];
     let done = memory.read_partial(UserAddr(start), &mut bytes);
@@ -235,17 +271,23 @@ fn layout_text(
         Err(Errno::ESRCH) => return Ok(Vec::new()),
         task => task?,
     };
-    let Ok(mm) = task.mm() else { return Ok(Vec::new()) };
+    let Ok(mm) = task.mm() else {
+        return Ok(Vec::new());
+    };
     let (start, end) = range(&mm.layout());
     Ok(memory(&task, start, end))
 }
 
 fn cmdline(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
-    layout_text(subject.task(caller), |layout| (layout.arg_start, layout.arg_end))
+    layout_text(subject.task(caller), |layout| {
+        (layout.arg_start, layout.arg_end)
+    })
 }
 
 fn environ(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
-    layout_text(subject.inspected(caller), |layout| (layout.env_start, layout.env_end))
+    layout_text(subject.inspected(caller), |layout| {
+        (layout.env_start, layout.env_end)
+    })
 }
 
 fn auxv(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
@@ -263,19 +305,30 @@ fn id_map(_caller: &Caller<'_>, _subject: Subject) -> Result<Vec<u8>, Errno> {
 }
 
 fn oom_score_adj(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
-    let adj = subject.task(caller)?.process().oom_score_adj.load(Ordering::Relaxed);
+    let adj = subject
+        .task(caller)?
+        .process()
+        .oom_score_adj
+        .load(Ordering::Relaxed);
     Ok(format!("{adj}\n").into_bytes())
 }
 
 fn personality(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
-    let value = subject.inspected(caller)?.process().personality.load(Ordering::Relaxed);
+    let value = subject
+        .inspected(caller)?
+        .process()
+        .personality
+        .load(Ordering::Relaxed);
     Ok(format!("{value:08x}\n").into_bytes())
 }
 
 /// A link to a place, with the path that the reader sees.
 pub(super) fn to_place(caller: &Caller<'_>, place: Location) -> Result<LinkTarget, Errno> {
     let root = super::reader(caller)?.fs()?.root();
-    Ok(LinkTarget { text: place.path_from(&root), place: Some(place) })
+    Ok(LinkTarget {
+        text: place.path_from(&root),
+        place: Some(place),
+    })
 }
 
 fn cwd(caller: &Caller<'_>, subject: Subject) -> Result<LinkTarget, Errno> {
@@ -287,12 +340,23 @@ fn root(caller: &Caller<'_>, subject: Subject) -> Result<LinkTarget, Errno> {
 }
 
 fn exe(caller: &Caller<'_>, subject: Subject) -> Result<LinkTarget, Errno> {
-    let exe = subject.inspected(caller)?.mm()?.exe().ok_or(Errno::ENOENT)?;
+    let exe = subject
+        .inspected(caller)?
+        .mm()?
+        .exe()
+        .ok_or(Errno::ENOENT)?;
     to_place(caller, exe.location().clone())
 }
 
 fn task_dir(space: &VirtualSpace, subject: Subject) -> VirtualNode {
-    space.dir(subject.ino(200), 0o555, TaskDir { space: space.clone(), pid: subject.pid })
+    space.dir(
+        subject.ino(200),
+        0o555,
+        TaskDir {
+            space: space.clone(),
+            pid: subject.pid,
+        },
+    )
 }
 
 struct TaskDir {
@@ -310,7 +374,11 @@ impl VirtualDir for TaskDir {
                 return Err(Errno::ENOENT);
             }
         }
-        let subject = Subject { pid: self.pid, tid, is_thread: true };
+        let subject = Subject {
+            pid: self.pid,
+            tid,
+            is_thread: true,
+        };
         Ok(Arc::new(node(&self.space, caller, subject)))
     }
 
@@ -319,7 +387,12 @@ impl VirtualDir for TaskDir {
         let entry = table.get(self.pid).ok_or(Errno::ENOENT)?;
         let dir = |tid: &i32| DirEntry {
             name: tid.to_string().into_bytes().into(),
-            ino: Subject { pid: self.pid, tid: *tid, is_thread: true }.ino(INO_DIR),
+            ino: Subject {
+                pid: self.pid,
+                tid: *tid,
+                is_thread: true,
+            }
+            .ino(INO_DIR),
             kind: Kind::Directory,
         };
         Ok(entry.threads.keys().map(dir).collect())

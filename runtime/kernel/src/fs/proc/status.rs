@@ -89,7 +89,13 @@ fn signal_sets(task: &Task) -> SignalSets {
             _ => caught |= 1 << (signal - 1),
         }
     }
-    SignalSets { pending: pending.0, shared: shared.0, blocked: blocked.0, ignored, caught }
+    SignalSets {
+        pending: pending.0,
+        shared: shared.0,
+        blocked: blocked.0,
+        ignored,
+        caught,
+    }
 }
 
 struct Memory {
@@ -99,7 +105,10 @@ struct Memory {
 
 fn memory_of(task: &Task) -> Option<Memory> {
     let mm = task.mm().ok()?;
-    Some(Memory { summary: mm.summary(), layout: mm.layout() })
+    Some(Memory {
+        summary: mm.summary(),
+        layout: mm.layout(),
+    })
 }
 
 fn ticks(ns: u64) -> u64 {
@@ -123,12 +132,16 @@ pub(super) fn stat(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Err
         let scheduling = *task.scheduling.lock();
         (scheduling.nice, scheduling.policy, scheduling.priority)
     });
-    let start = task.as_ref().map_or(0, |t| t.start_ns.saturating_sub(kernel.clock().boot_ns()));
+    let start = task
+        .as_ref()
+        .map_or(0, |t| t.start_ns.saturating_sub(kernel.clock().boot_ns()));
     let child = known.child_usage;
     let mut text = format!("{} (", subject.tid).into_bytes();
     text.extend_from_slice(&known.name);
     let (summary, layout) = memory.map_or_else(Default::default, |m| (m.summary, m.layout));
-    let sets = signals.map_or([0; 4], |s| [s.pending | s.shared, s.blocked, s.ignored, s.caught]);
+    let sets = signals.map_or([0; 4], |s| {
+        [s.pending | s.shared, s.blocked, s.ignored, s.caught]
+    });
     let mut rest = String::new();
     // The fields in groups of their own, as proc_pid_stat(5) numbers them.
     let _ = write!(
@@ -186,7 +199,10 @@ pub(super) fn stat(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Err
 /// `/proc/PID/statm`, in pages.
 pub(super) fn statm(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
     let task = subject.task(caller).ok();
-    let s = task.and_then(|task| memory_of(&task)).map(|m| m.summary).unwrap_or_default();
+    let s = task
+        .and_then(|task| memory_of(&task))
+        .map(|m| m.summary)
+        .unwrap_or_default();
     let [total, resident, text, data] =
         [s.total, s.resident, s.text, s.data + s.stack].map(|bytes| bytes / PAGE);
     Ok(format!("{total} {resident} 0 {text} 0 {data} 0\n").into_bytes())
@@ -214,7 +230,10 @@ pub(super) fn status(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, E
         }
     }
     let mut text = String::new();
-    let umask = task.as_ref().and_then(|task| task.fs().ok()).map(|fs| fs.umask());
+    let umask = task
+        .as_ref()
+        .and_then(|task| task.fs().ok())
+        .map(|fs| fs.umask());
     if let Some(umask) = umask {
         let _ = write!(text, "\nUmask:\t{umask:04o}");
     }
@@ -233,7 +252,10 @@ pub(super) fn status(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, E
             let _ = writeln!(text, "Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t0\t0\t0\t0");
         }
     }
-    let size = task.as_ref().and_then(|task| task.files().ok()).map_or(0, |files| files.capacity());
+    let size = task
+        .as_ref()
+        .and_then(|task| task.files().ok())
+        .map_or(0, |files| files.capacity());
     let _ = writeln!(text, "FDSize:\t{size}");
     if let Some(task) = &task {
         groups(&mut text, task);
@@ -268,7 +290,10 @@ fn groups(text: &mut String, task: &Task) {
         let _ = write!(text, "{group} ");
     }
     let (pid, tid, group, session) = (task.pid(), task.tid(), task.group(), task.session());
-    let _ = writeln!(text, "\nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{group}\nNSsid:\t{session}");
+    let _ = writeln!(
+        text,
+        "\nNStgid:\t{pid}\nNSpid:\t{tid}\nNSpgid:\t{group}\nNSsid:\t{session}"
+    );
 }
 
 fn sizes(text: &mut String, s: &MmSummary) {
@@ -297,7 +322,10 @@ fn sizes(text: &mut String, s: &MmSummary) {
 
 fn signals(text: &mut String, task: &Task) {
     let sets = signal_sets(task);
-    let limit = task.process().limits().soft(linux_abi::resource::RLIMIT_SIGPENDING);
+    let limit = task
+        .process()
+        .limits()
+        .soft(linux_abi::resource::RLIMIT_SIGPENDING);
     let _ = writeln!(text, "SigQ:\t{}/{limit}", task.signals().queued());
     let rows = [
         ("SigPnd", sets.pending),
@@ -324,9 +352,17 @@ fn capabilities(text: &mut String, task: &Task) {
     for (label, set) in rows {
         let _ = writeln!(text, "{label}:\t{set:016x}");
     }
-    let _ = writeln!(text, "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0", u8::from(creds.no_new_privs));
+    let _ = writeln!(
+        text,
+        "NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0",
+        u8::from(creds.no_new_privs)
+    );
     let affinity = task.scheduling.lock().affinity;
-    let _ = writeln!(text, "Cpus_allowed:\t{affinity:x}\nCpus_allowed_list:\t{}", cpu_list(affinity));
+    let _ = writeln!(
+        text,
+        "Cpus_allowed:\t{affinity:x}\nCpus_allowed_list:\t{}",
+        cpu_list(affinity)
+    );
     let _ = writeln!(text, "Mems_allowed:\t1\nMems_allowed_list:\t0");
     let voluntary = task.voluntary_switches.load(Ordering::Relaxed);
     let involuntary = task.involuntary_switches.load(Ordering::Relaxed);
@@ -348,7 +384,11 @@ pub(super) fn cpu_list(mask: u64) -> String {
             cpu += 1;
         }
         let last = cpu - 1;
-        ranges.push(if first == last { first.to_string() } else { format!("{first}-{last}") });
+        ranges.push(if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        });
     }
     ranges.join(",")
 }
@@ -376,11 +416,18 @@ const LIMITS: [(&str, &str); 16] = [
 /// `/proc/PID/limits`.
 pub(super) fn limits(caller: &Caller<'_>, subject: Subject) -> Result<Vec<u8>, Errno> {
     let task: Arc<Task> = subject.task(caller)?;
-    let mut text = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    let mut text = format!(
+        "{:<25} {:<20} {:<20} {:<10}\n",
+        "Limit", "Soft Limit", "Hard Limit", "Units"
+    );
     for (which, (label, unit)) in LIMITS.iter().enumerate() {
         let limit = task.process().limits().get(which)?;
         let show = |value: u64| {
-            if value == RLIM_INFINITY { "unlimited".to_owned() } else { value.to_string() }
+            if value == RLIM_INFINITY {
+                "unlimited".to_owned()
+            } else {
+                value.to_string()
+            }
         };
         let (soft, hard) = (show(limit.cur), show(limit.max));
         let _ = writeln!(text, "{label:<25} {soft:<20} {hard:<20} {unit:<10}");

@@ -27,10 +27,7 @@ impl Numbers<'_> {
         self.next
     }
 
-    fn text(
-        &mut self,
-        read: impl Fn(&Kernel) -> String + Send + Sync + 'static,
-    ) -> VirtualNode {
+    fn text(&mut self, read: impl Fn(&Kernel) -> String + Send + Sync + 'static) -> VirtualNode {
         let ino = self.number();
         self.space.text(ino, 0o444, move |caller: &Caller<'_>| {
             Ok(read(kernel(caller)?).into_bytes())
@@ -49,14 +46,20 @@ impl Numbers<'_> {
     fn link(&mut self, target: &'static str) -> VirtualNode {
         let ino = self.number();
         self.space.link(ino, move |_| {
-            Ok(LinkTarget { text: target.as_bytes().to_vec(), place: None })
+            Ok(LinkTarget {
+                text: target.as_bytes().to_vec(),
+                place: None,
+            })
         })
     }
 }
 
 /// Everything in `/proc` that is no process.
 pub(super) fn entries(space: &VirtualSpace) -> FixedDir {
-    let n = &mut Numbers { space, next: FIRST_INO };
+    let n = &mut Numbers {
+        space,
+        next: FIRST_INO,
+    };
     FixedDir::new()
         .with("cmdline", n.fixed("elfuse\n"))
         .with("cpuinfo", n.text(cpuinfo))
@@ -71,7 +74,10 @@ pub(super) fn entries(space: &VirtualSpace) -> FixedDir {
         .with("net", n.link("self/net"))
         .with("partitions", n.fixed("major minor  #blocks  name\n\n"))
         .with("stat", n.text(stat))
-        .with("swaps", n.fixed("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"))
+        .with(
+            "swaps",
+            n.fixed("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+        )
         .with("sys", sys(n))
         .with("uptime", n.text(uptime))
         .with("version", n.text(version))
@@ -164,11 +170,18 @@ fn stat(kernel: &Kernel) -> String {
         let _ = writeln!(text, "cpu{cpu} 0 0 0 {up} 0 0 0 0 0 0");
     }
     let (running, ..) = thread_counts(kernel);
-    let booted =
-        kernel.clock().realtime_ns().saturating_sub(kernel.clock().uptime_ns()) / NS;
+    let booted = kernel
+        .clock()
+        .realtime_ns()
+        .saturating_sub(kernel.clock().uptime_ns())
+        / NS;
     let started = kernel.tasks_started();
     let _ = writeln!(text, "intr 0\nctxt 0\nbtime {booted}\nprocesses {started}");
-    let _ = writeln!(text, "procs_running {}\nprocs_blocked 0\nsoftirq 0", running.max(1));
+    let _ = writeln!(
+        text,
+        "procs_running {}\nprocs_blocked 0\nsoftirq 0",
+        running.max(1)
+    );
     text
 }
 
@@ -195,7 +208,13 @@ fn uuid(kernel: &Kernel) -> String {
     b[6] = b[6] & 0x0f | 0x40;
     b[8] = b[8] & 0x3f | 0x80;
     let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
     parts.join("-") + "\n"
 }
 
@@ -226,7 +245,11 @@ fn sys(n: &mut Numbers<'_>) -> VirtualNode {
     let core = n.dir(core);
     let net = n.dir(FixedDir::new().with("core", core));
     n.dir(
-        FixedDir::new().with("fs", fs).with("kernel", kernel_dir).with("net", net).with("vm", vm),
+        FixedDir::new()
+            .with("fs", fs)
+            .with("kernel", kernel_dir)
+            .with("net", net)
+            .with("vm", vm),
     )
 }
 
@@ -234,7 +257,10 @@ fn sys_kernel(n: &mut Numbers<'_>) -> VirtualNode {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned() + "\n";
     let boot_id = std::sync::OnceLock::new();
     let random = FixedDir::new()
-        .with("boot_id", n.text(move |kernel| boot_id.get_or_init(|| uuid(kernel)).clone()))
+        .with(
+            "boot_id",
+            n.text(move |kernel| boot_id.get_or_init(|| uuid(kernel)).clone()),
+        )
         .with("entropy_avail", n.fixed("256\n"))
         .with("poolsize", n.fixed("256\n"))
         .with("uuid", n.text(uuid));
@@ -245,10 +271,19 @@ fn sys_kernel(n: &mut Numbers<'_>) -> VirtualNode {
         .with("cap_last_cap", n.fixed("40\n"))
         .with("core_pattern", n.fixed("core\n"))
         .with("core_uses_pid", n.fixed("0\n"))
-        .with("domainname", n.text(move |kernel| text(&kernel.uts().lock().domain)))
-        .with("hostname", n.text(move |kernel| text(&kernel.uts().lock().node)))
+        .with(
+            "domainname",
+            n.text(move |kernel| text(&kernel.uts().lock().domain)),
+        )
+        .with(
+            "hostname",
+            n.text(move |kernel| text(&kernel.uts().lock().node)),
+        )
         .with("ngroups_max", n.fixed("65536\n"))
-        .with("osrelease", n.text(|kernel| format!("{}\n", kernel.options().release)))
+        .with(
+            "osrelease",
+            n.text(|kernel| format!("{}\n", kernel.options().release)),
+        )
         .with("ostype", n.fixed("Linux\n"))
         .with("overflowgid", n.fixed("65534\n"))
         .with("overflowuid", n.fixed("65534\n"))
@@ -256,7 +291,10 @@ fn sys_kernel(n: &mut Numbers<'_>) -> VirtualNode {
         .with("pty", pty)
         .with("random", random)
         .with("randomize_va_space", n.fixed("2\n"))
-        .with("threads-max", n.text(|kernel| format!("{}\n", kernel.options().max_tasks)))
+        .with(
+            "threads-max",
+            n.text(|kernel| format!("{}\n", kernel.options().max_tasks)),
+        )
         .with("version", n.fixed("#1 SMP PREEMPT\n"));
     n.dir(dir)
 }
@@ -264,7 +302,9 @@ fn sys_kernel(n: &mut Numbers<'_>) -> VirtualNode {
 /// `/proc/PID/net`: no interfaces are shown; local sockets are not listed.
 pub(super) fn net_dir(space: &VirtualSpace, ino: u64) -> VirtualNode {
     let text = |offset: u64, text: &'static str| {
-        space.text(ino + offset, 0o444, move |_| Ok::<_, Errno>(text.as_bytes().to_vec()))
+        space.text(ino + offset, 0o444, move |_| {
+            Ok::<_, Errno>(text.as_bytes().to_vec())
+        })
     };
     let dir = FixedDir::new()
         .with("dev", text(1, NET_DEV))

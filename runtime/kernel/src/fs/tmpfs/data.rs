@@ -145,7 +145,11 @@ impl Data {
     /// Sets the size; returns how many blocks were released.
     pub(super) fn resize(&mut self, size: u64) -> u64 {
         let old = std::mem::replace(&mut self.size, size);
-        if size < old { self.punch(size, u64::MAX) } else { 0 }
+        if size < old {
+            self.punch(size, u64::MAX)
+        } else {
+            0
+        }
     }
 
     /// The next block-wise data or hole at or after `pos`.
@@ -160,13 +164,22 @@ impl Data {
             }
             return Ok((block * BLOCK_LEN).clamp(pos, self.size));
         }
-        let next = self.blocks.range(block..).next().map(|(b, _)| b * BLOCK_LEN);
-        next.map(|at| at.max(pos)).filter(|&at| at < self.size).ok_or(Errno::ENXIO)
+        let next = self
+            .blocks
+            .range(block..)
+            .next()
+            .map(|(b, _)| b * BLOCK_LEN);
+        next.map(|at| at.max(pos))
+            .filter(|&at| at < self.size)
+            .ok_or(Errno::ENXIO)
     }
 
     /// The page behind `block`, made if need be. The caller accounted for it.
     pub(super) fn page(&mut self, block: u64, frames: &FrameSource) -> Result<Page, MapError> {
-        if block.checked_mul(BLOCK_LEN).is_none_or(|start| start >= self.size) {
+        if block
+            .checked_mul(BLOCK_LEN)
+            .is_none_or(|start| start >= self.size)
+        {
             return Err(MapError::Bus);
         }
         let entry = self.blocks.entry(block).or_insert_with(Block::zeroed);

@@ -53,7 +53,9 @@ impl Shared {
     fn take_blocks(&self, n: u64) -> Result<(), Errno> {
         let max = self.blocks_max;
         let step = |used: u64| used.checked_add(n).filter(|&sum| sum <= max);
-        let taken = self.blocks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
+        let taken = self
+            .blocks
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
         taken.map(drop).map_err(|_| Errno::ENOSPC)
     }
 
@@ -64,7 +66,9 @@ impl Shared {
     fn take_inode(&self) -> Result<u64, Errno> {
         let max = self.inodes_max;
         let step = |used: u64| (used < max).then_some(used + 1);
-        let taken = self.inodes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
+        let taken = self
+            .inodes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
         taken.map_err(|_| Errno::ENOSPC)?;
         Ok(self.next_ino.fetch_add(1, Ordering::Relaxed))
     }
@@ -101,9 +105,18 @@ impl TmpFs {
             next_ino: AtomicU64::new(1),
             names: Mutex::new(()),
         });
-        let node = NewNode { kind: NewKind::Directory, perm, uid: 0, gid: 0 };
+        let node = NewNode {
+            kind: NewKind::Directory,
+            perm,
+            uid: 0,
+            gid: 0,
+        };
         let root = TmpNode::new(&shared, &node)?;
-        Ok(Arc::new(Self { shared, root, name: "tmpfs" }))
+        Ok(Arc::new(Self {
+            shared,
+            root,
+            name: "tmpfs",
+        }))
     }
 
     /// A regular file without a name (memfd, shared anonymous memory).
@@ -111,7 +124,12 @@ impl TmpFs {
     /// # Errors
     /// `ENOSPC`.
     pub fn unnamed_file(&self, perm: u32, uid: u32, gid: u32) -> Result<Arc<TmpNode>, Errno> {
-        let node = NewNode { kind: NewKind::Regular, perm, uid, gid };
+        let node = NewNode {
+            kind: NewKind::Regular,
+            perm,
+            uid,
+            gid,
+        };
         TmpNode::new_unnamed(&self.shared, &node)
     }
 }
@@ -148,4 +166,3 @@ impl Drop for TmpFs {
         self.root.dismantle();
     }
 }
-

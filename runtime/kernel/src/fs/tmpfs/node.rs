@@ -120,9 +120,7 @@ impl TmpNode {
 
     fn entries(&self) -> Result<MutexGuard<'_, Entries>, Errno> {
         match &self.body {
-            Body::Directory(entries) => {
-                Ok(entries.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            Body::Directory(entries) => Ok(entries.lock().unwrap_or_else(PoisonError::into_inner)),
             _ => Err(Errno::ENOTDIR),
         }
     }
@@ -192,7 +190,11 @@ impl TmpNode {
     }
 
     fn get(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
-        self.entries()?.by_name.get(name).cloned().ok_or(Errno::ENOENT)
+        self.entries()?
+            .by_name
+            .get(name)
+            .cloned()
+            .ok_or(Errno::ENOENT)
     }
 
     /// Closes a directory for good, when it is empty.
@@ -222,7 +224,9 @@ impl TmpNode {
     pub(super) fn dismantle(&self) {
         let mut todo: Vec<Arc<Self>> = Vec::new();
         let empty = |node: &Self| -> Vec<Arc<Self>> {
-            let Ok(mut entries) = node.entries() else { return Vec::new() };
+            let Ok(mut entries) = node.entries() else {
+                return Vec::new();
+            };
             std::mem::take(&mut entries.by_name).into_values().collect()
         };
         todo.extend(empty(self));
@@ -358,11 +362,17 @@ impl Directory for TmpNode {
         let entries = self.entries()?;
         let all = entries.by_name.iter();
         let all = all.map(|(name, node)| (name.clone(), node.ino, node.kind));
-        Ok(all.map(|(name, ino, kind)| DirEntry { name, ino, kind }).collect())
+        Ok(all
+            .map(|(name, ino, kind)| DirEntry { name, ino, kind })
+            .collect())
     }
 
     fn create(&self, name: &[u8], node: &NewNode) -> Result<Arc<dyn Inode>, Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let child = Self::new(&self.shared, node)?;
         self.insert(name, &child)?;
         Ok(child)
@@ -374,7 +384,11 @@ impl Directory for TmpNode {
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
         let target = self.same_fs(target)?;
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         {
             let meta = target.meta();
             if meta.nlink == 0 && !meta.is_linkable {
@@ -387,7 +401,11 @@ impl Directory for TmpNode {
     }
 
     fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.get(name)?.kind == Kind::Directory {
             return Err(Errno::EISDIR);
         }
@@ -396,7 +414,11 @@ impl Directory for TmpNode {
     }
 
     fn rmdir(&self, name: &[u8]) -> Result<(), Errno> {
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.get(name)?.close_directory()?;
         self.take(name).map(drop)
     }
@@ -409,7 +431,11 @@ impl Directory for TmpNode {
         exchange: bool,
     ) -> Result<(), Errno> {
         let new_dir = self.same_fs(new_dir)?;
-        let _names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let _names = self
+            .shared
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if new_dir.entries()?.is_removed {
             return Err(Errno::ENOENT);
         }
@@ -471,7 +497,11 @@ impl Regular for TmpNode {
         if seals & (seal::F_SEAL_WRITE | seal::F_SEAL_FUTURE_WRITE) != 0 {
             return Err(Errno::EPERM);
         }
-        let size = bytes.data.read().unwrap_or_else(PoisonError::into_inner).size;
+        let size = bytes
+            .data
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .size;
         let start = pos.unwrap_or(size);
         let mut room = MAX_FILE_SIZE.saturating_sub(start);
         if seals & seal::F_SEAL_GROW != 0 {
@@ -489,8 +519,9 @@ impl Regular for TmpNode {
         let mut failed = None;
         while src.remaining() > 0 && done < room {
             let want = src.remaining().min(buf.len()).min(room - done);
-            let stored =
-                src.get(&mut buf[..want]).and_then(|got| self.store(bytes, at, &buf[..got]));
+            let stored = src
+                .get(&mut buf[..want])
+                .and_then(|got| self.store(bytes, at, &buf[..got]));
             match stored {
                 Ok(0) => break,
                 Ok(n) => {
@@ -534,7 +565,10 @@ impl Regular for TmpNode {
 
     fn allocate(&self, how: Fallocate, start: u64, len: u64) -> Result<(), Errno> {
         let bytes = self.bytes()?;
-        let end = start.checked_add(len).filter(|&e| e <= MAX_FILE_SIZE).ok_or(Errno::EFBIG)?;
+        let end = start
+            .checked_add(len)
+            .filter(|&e| e <= MAX_FILE_SIZE)
+            .ok_or(Errno::EFBIG)?;
         let _io = bytes.io.lock().unwrap_or_else(PoisonError::into_inner);
         let mut data = bytes.data.write().unwrap_or_else(PoisonError::into_inner);
         let seals = self.seals();
@@ -565,7 +599,11 @@ impl Regular for TmpNode {
     }
 
     fn next_extent(&self, pos: u64, _size: u64, is_hole: bool) -> Result<u64, Errno> {
-        let data = self.bytes()?.data.read().unwrap_or_else(PoisonError::into_inner);
+        let data = self
+            .bytes()?
+            .data
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         data.next_extent(pos, is_hole)
     }
 
@@ -602,7 +640,9 @@ impl Mappable for TmpNode {
             return Err(MapError::Bus);
         }
         let missing = data.missing(start, start + 1);
-        self.shared.take_blocks(missing).map_err(|_| MapError::Bus)?;
+        self.shared
+            .take_blocks(missing)
+            .map_err(|_| MapError::Bus)?;
         data.page(page_index, frames)
     }
 }
@@ -620,7 +660,10 @@ impl Xattrs for TmpNode {
             (XattrSet::Replace, false) => return Err(Errno::ENODATA),
             _ => {}
         }
-        let used: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let used: usize = xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         if used + name.len() + value.len() > XATTR_SPACE {
             return Err(Errno::ENOSPC);
         }

@@ -42,7 +42,10 @@ impl File for UnixSocket {
         let mut events = PollEvents::empty();
         events.set(PollEvents::ERR, state.error.is_some());
         let is_over = state.is_read_shut || (state.is_peer_gone && !self.is_datagram());
-        let has_connection = state.backlog.as_ref().is_some_and(|b| !b.waiting.is_empty());
+        let has_connection = state
+            .backlog
+            .as_ref()
+            .is_some_and(|b| !b.waiting.is_empty());
         if !state.inbox.is_empty() || is_over || has_connection {
             events |= PollEvents::READABLE;
         }
@@ -50,7 +53,10 @@ impl File for UnixSocket {
             events |= PollEvents::RDHUP;
         }
         let is_unconnected = !self.is_datagram() && !state.is_connected && state.backlog.is_none();
-        if (is_over && state.is_write_shut) || (state.is_peer_gone && !self.is_datagram()) || is_unconnected {
+        if (is_over && state.is_write_shut)
+            || (state.is_peer_gone && !self.is_datagram())
+            || is_unconnected
+        {
             events |= PollEvents::HUP;
         }
         let peer = state.peer.as_ref().and_then(Weak::upgrade);

@@ -7,11 +7,17 @@ use super::{Received, State};
 use crate::file::IoSink;
 
 impl State {
-    pub(super) fn take_bytes(&mut self, dst: &mut dyn IoSink, peek: bool) -> Result<Received, Errno> {
+    pub(super) fn take_bytes(
+        &mut self,
+        dst: &mut dyn IoSink,
+        peek: bool,
+    ) -> Result<Received, Errno> {
         let mut received = Received::default();
         let mut index = 0;
         while dst.remaining() > 0 {
-            let Some(message) = self.inbox.get_mut(index) else { break };
+            let Some(message) = self.inbox.get_mut(index) else {
+                break;
+            };
             // Descriptors belong to the first byte of their message, and a read
             // never crosses into a message with others.
             let is_first = received.len == 0;
@@ -52,7 +58,11 @@ impl State {
         Ok(received)
     }
 
-    pub(super) fn take_message(&mut self, dst: &mut dyn IoSink, peek: bool) -> Result<Received, Errno> {
+    pub(super) fn take_message(
+        &mut self,
+        dst: &mut dyn IoSink,
+        peek: bool,
+    ) -> Result<Received, Errno> {
         let message = self.inbox.front().ok_or(Errno::EAGAIN)?;
         let total = message.data.len();
         let len = total.min(dst.remaining());

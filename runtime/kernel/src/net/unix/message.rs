@@ -21,7 +21,11 @@ impl PeerCred {
     /// The caller's own.
     #[must_use]
     pub fn of(caller: &Caller<'_>) -> Self {
-        Self { pid: caller.process_id(), uid: caller.cred.uid, gid: caller.cred.gid }
+        Self {
+            pid: caller.process_id(),
+            uid: caller.cred.uid,
+            gid: caller.cred.gid,
+        }
     }
 }
 

@@ -58,6 +58,9 @@ impl UnixNames {
     /// `ECONNREFUSED`.
     pub fn lookup(&self, name: &[u8]) -> Result<Arc<UnixSocket>, Errno> {
         let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.get(name).and_then(Weak::upgrade).ok_or(Errno::ECONNREFUSED)
+        sockets
+            .get(name)
+            .and_then(Weak::upgrade)
+            .ok_or(Errno::ECONNREFUSED)
     }
 }

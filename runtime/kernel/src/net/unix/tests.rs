@@ -12,7 +12,11 @@ use crate::eventfd::EventFd;
 use crate::file::{File, OpenFile, SliceSource, VecSink};
 use crate::vfs::testing::World;
 
-const CRED: PeerCred = PeerCred { pid: 1, uid: 0, gid: 0 };
+const CRED: PeerCred = PeerCred {
+    pid: 1,
+    uid: 0,
+    gid: 0,
+};
 
 fn send(from: &UnixSocket, data: &[u8]) -> Result<usize, Errno> {
     from.try_send(&mut SliceSource(data), None, &Ancillary::default(), CRED)
@@ -42,11 +46,19 @@ fn stream_has_no_boundaries_and_datagrams_have() {
 #[test]
 fn read_stops_before_a_message_with_other_descriptors() {
     let world = World::on_tmpfs();
-    let file = OpenFile::new(Arc::new(EventFd::new(0, false)), world.fs.cwd(), OpenFlags::RDWR);
+    let file = OpenFile::new(
+        Arc::new(EventFd::new(0, false)),
+        world.fs.cwd(),
+        OpenFlags::RDWR,
+    );
     let (a, b) = UnixSocket::pair(SocketKind::Stream, CRED);
     send(&a, b"1").unwrap();
-    let rights = Ancillary { files: vec![file.clone()], cred: None };
-    a.try_send(&mut SliceSource(b"2"), None, &rights, CRED).unwrap();
+    let rights = Ancillary {
+        files: vec![file.clone()],
+        cred: None,
+    };
+    a.try_send(&mut SliceSource(b"2"), None, &rights, CRED)
+        .unwrap();
     send(&a, b"3").unwrap();
     assert_eq!(receive(&b, 9).unwrap().0, b"1");
     let (data, received) = receive(&b, 9).unwrap();
@@ -60,7 +72,10 @@ fn closed_end_leaves_end_of_file_and_broken_pipe() {
     let (a, b) = UnixSocket::pair(SocketKind::Stream, CRED);
     send(&a, b"x").unwrap();
     drop(a);
-    assert!(b.readiness().contains(PollEvents::HUP | PollEvents::RDHUP | PollEvents::IN));
+    assert!(
+        b.readiness()
+            .contains(PollEvents::HUP | PollEvents::RDHUP | PollEvents::IN)
+    );
     assert_eq!(receive(&b, 9).unwrap().0, b"x");
     assert_eq!(receive(&b, 9).unwrap().0, b"");
     assert_eq!(send(&b, b"y"), Err(Errno::EPIPE));
@@ -100,9 +115,17 @@ fn sender_waits_when_the_receiver_does_not_read() {
 
 #[test]
 fn connection_is_made_before_it_is_accepted() {
-    let (listener, client) = (UnixSocket::new(SocketKind::Stream), UnixSocket::new(SocketKind::Stream));
-    assert_eq!(client.try_connect(&listener, CRED), Err(Errno::ECONNREFUSED));
-    listener.set_name(UnixName::Abstract(Box::from(*b"x"))).unwrap();
+    let (listener, client) = (
+        UnixSocket::new(SocketKind::Stream),
+        UnixSocket::new(SocketKind::Stream),
+    );
+    assert_eq!(
+        client.try_connect(&listener, CRED),
+        Err(Errno::ECONNREFUSED)
+    );
+    listener
+        .set_name(UnixName::Abstract(Box::from(*b"x")))
+        .unwrap();
     listener.listen(0, PeerCred { pid: 7, ..CRED }).unwrap();
     client.try_connect(&listener, CRED).unwrap();
     assert_eq!(client.peer_cred().map(|c| c.pid), Some(7));
