@@ -43,9 +43,9 @@ enum Task {
         /// Also run the suites that take minutes
         #[arg(long)]
         long: bool,
-        /// Leave out what `cargo xtask check` does
+        /// Also do what `cargo xtask check` does
         #[arg(long)]
-        no_check: bool,
+        check: bool,
         /// Run only tests whose names contain one of these
         filter: Vec<String>,
     },
@@ -94,13 +94,13 @@ fn run(task: Task) -> Result<()> {
         Task::Check { fuzz } => check::run(fuzz)?.finish()?,
         Task::Test {
             long,
-            no_check,
+            check,
             filter,
         } => {
             test::run(
                 &test::Suites {
                     long,
-                    check: !no_check,
+                    check,
                 },
                 &filter,
             )?;

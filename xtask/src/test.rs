@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: installs, builds and runs everything that is judged in
-//! CI: the checks, every crate's own tests, and the acceptance tests against
+//! CI: with --check the checks, then every crate's own tests, and the acceptance tests against
 //! the built programs. The last line is `N passed, N failed`.
 
 use anyhow::Result;
