@@ -64,7 +64,7 @@ pub enum ImageError {
     )]
     Schema1(Digest),
     /// Indexes within indexes without end.
-    #[error("read index {index}: nested more than {limit} deep")]
+    #[error("read index {index}: nested more than {limit} deep, or too many entries")]
     Nested {
         /// The outermost.
         index: Digest,

@@ -4,6 +4,8 @@
 mod error;
 mod platform;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;

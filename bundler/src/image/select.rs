@@ -6,6 +6,8 @@
 //! config's own, and the config must list one `diff_id` a layer. Layers come as
 //! handles that the source has verified.
 
+use std::collections::BTreeSet;
+
 use elfuse_payload::Digest;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 
@@ -15,6 +17,8 @@ use super::{BlobHandle, Image, ImageError, Layer, LayerMediaType, Platform};
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 /// Indexes may be nested this deep.
 const MAX_DEPTH: usize = 4;
+/// Manifests and indexes looked at for one image.
+const MAX_DOCUMENTS: usize = 64;
 /// Layers an image may have; Docker allows 127.
 const MAX_LAYERS: usize = 1024;
 
@@ -62,26 +66,120 @@ pub fn select<S: BlobSource>(
     reference: &str,
     platform: &Platform,
 ) -> Result<Image, S::Error> {
-    let mut descriptor = root.clone();
-    let mut index_digest = None;
-    for _ in 0..MAX_DEPTH {
-        let bytes = document(source, &descriptor)?;
-        let digest = digest_of(&descriptor)?;
-        match kind(&descriptor, &bytes)? {
-            Kind::Manifest => {
-                return manifest(source, reference, index_digest, digest, bytes, platform);
+    let mut search = Search {
+        source,
+        reference,
+        platform,
+        index: None,
+        present: BTreeSet::new(),
+        documents: 0,
+    };
+    if let Some(image) = search.visit(root, 0)? {
+        return Ok(image);
+    }
+    Err(ImageError::Platform {
+        wanted: platform.clone(),
+        present: search.present.into_iter().collect(),
+    }
+    .into())
+}
+
+/// A walk through an index, depth first.
+struct Search<'a, S> {
+    source: &'a S,
+    reference: &'a str,
+    platform: &'a Platform,
+    /// The outermost index.
+    index: Option<Digest>,
+    /// Platforms seen and not wanted.
+    present: BTreeSet<String>,
+    documents: usize,
+}
+
+impl<S: BlobSource> Search<'_, S> {
+    fn visit(&mut self, at: &Descriptor, depth: usize) -> Result<Option<Image>, S::Error> {
+        self.documents += 1;
+        if depth == MAX_DEPTH || self.documents > MAX_DOCUMENTS {
+            return Err(ImageError::Nested {
+                index: self.index.map_or_else(|| digest_of(at), Ok)?,
+                limit: MAX_DEPTH,
             }
+            .into());
+        }
+        let bytes = document(self.source, at)?;
+        let digest = digest_of(at)?;
+        match kind(at, &bytes)? {
+            Kind::Manifest => self.manifest(digest, bytes),
             Kind::Index => {
-                index_digest.get_or_insert(digest);
-                descriptor = choose(&bytes, digest, platform)?;
+                self.index.get_or_insert(digest);
+                let entries = self.candidates(digest, &bytes)?;
+                for entry in &entries {
+                    if let Some(image) = self.visit(entry, depth + 1)? {
+                        return Ok(Some(image));
+                    }
+                }
+                Ok(None)
             }
         }
     }
-    Err(ImageError::Nested {
-        index: digest_of(root)?,
-        limit: MAX_DEPTH,
+
+    /// The entries worth looking at: those for the platform, then those that
+    /// do not say what they are for, such as nested indexes.
+    fn candidates(&mut self, digest: Digest, bytes: &[u8]) -> Result<Vec<Descriptor>, ImageError> {
+        let index: ImageIndex =
+            serde_json::from_slice(bytes).map_err(|source| ImageError::Json { digest, source })?;
+        let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+        for entry in index.manifests() {
+            match entry.platform().as_ref().map(Platform::of_descriptor) {
+                Some(offered) if self.platform.accepts(&offered) => named.push(entry.clone()),
+                // How signatures and attestations are marked.
+                Some(offered) if offered.os == "unknown" => {}
+                Some(offered) => drop(self.present.insert(offered.to_string())),
+                None if entry.artifact_type().is_some() => {}
+                None => unnamed.push(entry.clone()),
+            }
+        }
+        named.append(&mut unnamed);
+        Ok(named)
     }
-    .into())
+
+    /// The image of a manifest, if it is for the platform.
+    fn manifest(&mut self, digest: Digest, bytes: Vec<u8>) -> Result<Option<Image>, S::Error> {
+        let manifest: ImageManifest =
+            serde_json::from_slice(&bytes).map_err(|source| ImageError::Json { digest, source })?;
+        let config_digest = check_config_type(manifest.config())?;
+        let config = document(self.source, manifest.config())?;
+        let configuration: ImageConfiguration =
+            serde_json::from_slice(&config).map_err(|source| ImageError::Json {
+                digest: config_digest,
+                source,
+            })?;
+        let offered = Platform::of_config(&configuration);
+        if !self.platform.accepts(&offered) {
+            self.present.insert(offered.to_string());
+            return Ok(None);
+        }
+        let layers = describe_layers(&manifest, &configuration, config_digest)?;
+        let blobs = self.source.layers(manifest.layers())?;
+        let layers = layers.into_iter().zip(blobs);
+        Ok(Some(Image {
+            reference: self.reference.to_owned(),
+            index_digest: self.index,
+            manifest_digest: digest,
+            config_digest,
+            layers: layers.map(|(layer, blob)| layer.with_blob(blob)).collect(),
+            annotations: manifest
+                .annotations()
+                .clone()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            manifest: bytes,
+            config,
+            configuration,
+            platform: offered,
+        }))
+    }
 }
 
 enum Kind {
@@ -121,79 +219,6 @@ fn kind(descriptor: &Descriptor, bytes: &[u8]) -> Result<Kind, ImageError> {
             media_type,
         }),
     }
-}
-
-/// The entry of an index for a platform. An entry without one may be anything;
-/// it is taken when it is the only choice.
-fn choose(bytes: &[u8], index: Digest, platform: &Platform) -> Result<Descriptor, ImageError> {
-    let parsed: ImageIndex = serde_json::from_slice(bytes).map_err(|source| ImageError::Json {
-        digest: index,
-        source,
-    })?;
-    let mut present = Vec::new();
-    let mut unnamed = Vec::new();
-    for entry in parsed.manifests() {
-        match entry.platform().as_ref().map(Platform::of_descriptor) {
-            Some(offered) if platform.accepts(&offered) => return Ok(entry.clone()),
-            Some(offered) => present.push(offered.to_string()),
-            None => unnamed.push(entry),
-        }
-    }
-    match (unnamed[..].first(), present.is_empty()) {
-        (Some(&only), true) if unnamed.len() == 1 => Ok(only.clone()),
-        _ => Err(ImageError::Platform {
-            wanted: platform.clone(),
-            present,
-        }),
-    }
-}
-
-fn manifest<S: BlobSource>(
-    source: &S,
-    reference: &str,
-    index_digest: Option<Digest>,
-    digest: Digest,
-    bytes: Vec<u8>,
-    platform: &Platform,
-) -> Result<Image, S::Error> {
-    let manifest: ImageManifest =
-        serde_json::from_slice(&bytes).map_err(|source| ImageError::Json { digest, source })?;
-    let config_digest = check_config_type(manifest.config())?;
-    let config = document(source, manifest.config())?;
-    let configuration: ImageConfiguration =
-        serde_json::from_slice(&config).map_err(|source| ImageError::Json {
-            digest: config_digest,
-            source,
-        })?;
-    let offered = Platform::of_config(&configuration);
-    if !platform.accepts(&offered) {
-        let present = vec![offered.to_string()];
-        return Err(ImageError::Platform {
-            wanted: platform.clone(),
-            present,
-        }
-        .into());
-    }
-    let layers = describe_layers(&manifest, &configuration, config_digest)?;
-    let blobs = source.layers(manifest.layers())?;
-    let layers = layers.into_iter().zip(blobs);
-    Ok(Image {
-        reference: reference.to_owned(),
-        index_digest,
-        manifest_digest: digest,
-        config_digest,
-        layers: layers.map(|(layer, blob)| layer.with_blob(blob)).collect(),
-        annotations: manifest
-            .annotations()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect(),
-        manifest: bytes,
-        config,
-        configuration,
-        platform: offered,
-    })
 }
 
 /// A layer whose bytes are not there yet.

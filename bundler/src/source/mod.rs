@@ -8,6 +8,8 @@
 mod error;
 mod layout;
 mod registry;
+#[cfg(test)]
+mod registry_tests;
 
 use std::path::PathBuf;
 
