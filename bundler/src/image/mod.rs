@@ -8,15 +8,18 @@ mod select;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use elfuse_payload::Digest;
 use oci_spec::image::ImageConfiguration;
 
 pub use error::ImageError;
 pub use platform::{InvalidPlatform, Platform};
+pub(crate) use select::MAX_LAYERS;
 pub use select::{BlobSource, MANIFEST_TYPES, MAX_DOCUMENT, digest_of, select};
 
 /// An image for one platform, every document checked.
@@ -73,14 +76,31 @@ pub struct Layer {
 /// A blob that can be read any number of times.
 #[derive(Debug, Clone)]
 pub struct BlobHandle {
-    path: PathBuf,
+    place: Arc<dyn OpenBlob>,
+}
+
+/// A place where a blob's bytes come from.
+pub trait OpenBlob: fmt::Debug + Send + Sync {
+    /// Reads the blob from its beginning.
+    ///
+    /// # Errors
+    /// What the host says.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
 impl BlobHandle {
+    /// A blob at any place.
+    #[must_use]
+    pub fn new(place: impl OpenBlob + 'static) -> Self {
+        Self {
+            place: Arc::new(place),
+        }
+    }
+
     /// A blob in a file of its own, already verified.
     #[must_use]
     pub fn from_path(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self::new(path.into())
     }
 
     /// Reads the blob from its beginning.
@@ -88,6 +108,12 @@ impl BlobHandle {
     /// # Errors
     /// What opening the file says.
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(File::open(&self.path)?))
+        self.place.open()
+    }
+}
+
+impl OpenBlob for PathBuf {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self)?))
     }
 }

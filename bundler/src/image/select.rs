@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 4;
 /// Manifests and indexes looked at for one image.
 const MAX_DOCUMENTS: usize = 64;
 /// Layers an image may have; Docker allows 127.
-const MAX_LAYERS: usize = 1024;
+pub(crate) const MAX_LAYERS: usize = 1024;
 
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";

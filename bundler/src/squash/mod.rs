@@ -17,7 +17,7 @@ mod limits;
 mod parse;
 mod scan;
 mod spill;
-mod tar;
+pub(crate) mod tar;
 mod tree;
 pub(crate) mod walk;
 

@@ -6,7 +6,7 @@
 //! the source's own buffer. What is not taken is skipped. The precedence of
 //! names follows Go's archive/tar, which the image tools are built on.
 
-use std::io::BufRead;
+use std::io::{BufRead, Seek};
 
 use super::header::Block;
 use super::pax::Pax;
@@ -148,6 +148,19 @@ impl<R: BufRead> TarReader<R> {
         self.source.consume(count);
         self.position += count as u64;
         self.remaining -= count as u64;
+    }
+
+    /// Jumps over the current entry's contents without reading them. Whether
+    /// they are all there is the caller's to check.
+    pub(crate) fn seek_rest(&mut self) -> Result<(), TarError>
+    where
+        R: Seek,
+    {
+        let left = std::mem::take(&mut self.remaining) + std::mem::take(&mut self.padding);
+        let step = i64::try_from(left).map_err(|_| TarError::Truncated)?;
+        self.source.seek_relative(step)?;
+        self.position += left;
+        Ok(())
     }
 
     fn entry(&mut self, block: &Block<'_>, pending: Pending) -> Result<Header, TarError> {
