@@ -5,19 +5,31 @@
 //! there. A source hands out nothing that was not compared with its digest:
 //! documents are checked by [`crate::image::select()`], layers by the source.
 
+mod apple;
+mod archive;
+mod docker_archive;
 mod error;
+mod files;
 mod layout;
+mod plain;
 mod registry;
 #[cfg(test)]
 mod registry_tests;
+mod rootfs;
 
 use std::path::PathBuf;
 
+use elfuse_payload::Digest;
+use oci_spec::image::{Descriptor, MediaType};
+
+pub use apple::AppleStore;
+pub use docker_archive::DockerArchive;
 pub use error::SourceError;
-pub use layout::Layout;
+pub use layout::{Layout, Place};
+pub use plain::{Directory, Tarball};
 pub use registry::Registry;
 
-use crate::image::{Image, Platform};
+use crate::image::{Image, ImageError, Platform};
 use crate::progress::Progress;
 use crate::registry::RegistryOptions;
 use crate::store::Store;
@@ -64,13 +76,23 @@ pub trait Source {
 /// # Errors
 /// It is none of the forms.
 pub fn parse(text: &str) -> Result<Box<dyn Source>, SourceError> {
-    match text.split_once(':') {
-        Some(("oci", rest)) => {
+    let (kind, rest) = text.split_once(':').unwrap_or(("", text));
+    let layout = |place| {
+        let (path, name) = split_name(rest);
+        Box::new(Layout::new(place, path, name))
+    };
+    Ok(match kind {
+        "oci" => layout(Place::Dir),
+        "oci-archive" => layout(Place::Archive),
+        "docker-archive" => {
             let (path, name) = split_name(rest);
-            Ok(Box::new(Layout::new(text, path, name)))
+            Box::new(DockerArchive::new(path, name))
         }
-        _ => Ok(Box::new(Registry::new(text.parse()?))),
-    }
+        "rootfs" => Box::new(Directory::new(rest.into())),
+        "tar" => Box::new(Tarball::new(rest.into())),
+        "apple" => Box::new(AppleStore::new(rest.parse()?)),
+        _ => Box::new(Registry::new(text.parse()?)),
+    })
 }
 
 /// Whether a reference, as an [`Image`] has it, means files of one machine.
@@ -81,36 +103,30 @@ pub fn is_local(reference: &str) -> bool {
     LOCAL.contains(&kind)
 }
 
-/// Splits `PATH[:TAG]` or `PATH@DIGEST`. A colon before a slash is the path's.
+/// Splits `PATH[:NAME]` or `PATH[@DIGEST]`: the path is the longest that
+/// exists, or everything before the first colon. A digest keeps its `@`.
 fn split_name(text: &str) -> (PathBuf, Option<String>) {
-    let last = text.rfind('/').map_or(0, |slash| slash + 1);
-    let split = text[last..].find(['@', ':']).map(|at| last + at);
-    match split {
-        Some(at) if text[at..].starts_with('@') => {
-            (PathBuf::from(&text[..at]), Some(text[at..].to_owned()))
-        }
-        Some(at) => (PathBuf::from(&text[..at]), Some(text[at + 1..].to_owned())),
-        None => (PathBuf::from(text), None),
-    }
+    let exists = |at: &usize| PathBuf::from(&text[..*at]).exists();
+    let ends = text.match_indices(['@', ':']).map(|(at, _)| at);
+    let mut ends: Vec<usize> = ends.chain([text.len()]).collect();
+    ends.reverse();
+    let at = ends.iter().copied().find(exists);
+    let at = at.or(ends.last().copied()).unwrap_or(text.len());
+    let name = text[at..].strip_prefix(':').unwrap_or(&text[at..]);
+    let name = (!name.is_empty()).then(|| name.to_owned());
+    (PathBuf::from(&text[..at]), name)
+}
+
+/// Describes a document.
+fn descriptor(media_type: MediaType, bytes: &[u8]) -> Result<Descriptor, SourceError> {
+    let digest = oci_digest(&Digest::of(bytes))?;
+    Ok(Descriptor::new(media_type, bytes.len() as u64, digest))
+}
+
+fn oci_digest(digest: &Digest) -> Result<oci_spec::image::Digest, SourceError> {
+    let text = digest.to_string();
+    text.parse().map_err(|_| ImageError::Digest(text).into())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tag_and_digest_are_split_from_the_path() {
-        let split = |text| {
-            let (path, name) = split_name(text);
-            (path.to_str().unwrap().to_owned(), name)
-        };
-        assert_eq!(split("dir"), ("dir".into(), None));
-        assert_eq!(split("a/dir:tag"), ("a/dir".into(), Some("tag".into())));
-        assert_eq!(split("a:b/dir"), ("a:b/dir".into(), None));
-        assert_eq!(
-            split("dir@sha256:00"),
-            ("dir".into(), Some("@sha256:00".into()))
-        );
-        assert_eq!(split("dir:r/x:1"), ("dir:r/x".into(), Some("1".into())));
-    }
-}
+mod tests;

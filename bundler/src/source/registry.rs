@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use elfuse_payload::Digest;
 use oci_spec::image::{Descriptor, MediaType};
 
-use super::{FetchContext, PullPolicy, Source, SourceError};
+use super::{FetchContext, PullPolicy, Source, SourceError, oci_digest};
 use crate::image::{self, BlobHandle, BlobSource, Image, digest_of};
 use crate::reference::Reference;
 use crate::registry::{Access, Client, Missing, Policy, RegistryError};
@@ -62,12 +62,6 @@ impl Source for Registry {
         }
         Ok(image)
     }
-}
-
-fn oci_digest(digest: &Digest) -> Result<oci_spec::image::Digest, SourceError> {
-    let text = digest.to_string();
-    text.parse()
-        .map_err(|_| image::ImageError::Digest(text).into())
 }
 
 /// The blobs of a repository, through the store.
