@@ -11,6 +11,7 @@
 
 pub mod bundle;
 pub mod cli;
+mod date;
 pub mod export;
 pub mod image;
 pub mod macho;

@@ -9,6 +9,7 @@ pub mod debian;
 pub mod front;
 pub mod image;
 pub mod layout;
+pub mod program;
 pub mod registry;
 pub mod tarball;
 pub mod tree;

@@ -6,8 +6,13 @@
 //! else to standard error.
 
 mod build;
+mod cat;
+mod diff;
+mod export;
+mod extract;
 mod fetch;
 mod inspect;
+mod list;
 mod output;
 mod pull;
 mod store;
@@ -15,9 +20,12 @@ mod stub;
 mod update;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::progress::{Progress, Verbosity, for_stderr};
 
@@ -49,7 +57,6 @@ Exit codes: 0 done, 1 different or damaged, 2 wrong usage, 3 failed.";
 #[command(
     name = "elfuse-bundle",
     version,
-    args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     after_help = EXAMPLES
 )]
@@ -84,6 +91,16 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Check every byte of a bundle
     Verify(verify::VerifyArgs),
+    /// List the files in a bundle
+    List(list::ListArgs),
+    /// Print files of a bundle
+    Cat(cat::CatArgs),
+    /// Write the files of a bundle to a directory
+    Extract(extract::ExtractArgs),
+    /// Compare two bundles
+    Diff(diff::DiffArgs),
+    /// Write the image for other tools: OCI layout, OCI archive, docker archive
+    Export(export::ExportArgs),
     /// Build a bundle again from the image it was made of
     Update(update::UpdateArgs),
     /// Tell what the store holds
@@ -114,7 +131,7 @@ impl Global {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Difference) => ExitCode::from(1),
@@ -125,6 +142,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Parses a command line. Options of all commands may stand before a command's
+/// name, those of the build command may not: they would be without effect.
+fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    if let Some((name, _)) = matches.subcommand() {
+        let is_given = |id: &&clap::Id| {
+            let is_global = command
+                .get_arguments()
+                .any(|arg| arg.get_id() == *id && arg.is_global_set());
+            let is_group = command.get_groups().any(|group| group.get_id() == *id);
+            let source = matches.value_source(id.as_str());
+            source == Some(ValueSource::CommandLine) && !is_global && !is_group
+        };
+        if let Some(id) = matches.ids().find(is_given) {
+            let message = format!("{id} is for building a bundle and cannot stand before '{name}'");
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Cli::from_arg_matches(&matches)
+}
+
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let global = &cli.global;
     match cli.command {
@@ -132,6 +171,11 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Pull(args)) => pull::run(&args, global),
         Some(Command::Inspect(args)) => inspect::run(&args, global),
         Some(Command::Verify(args)) => verify::run(&args, global),
+        Some(Command::List(args)) => list::run(&args),
+        Some(Command::Cat(args)) => cat::run(&args),
+        Some(Command::Extract(args)) => extract::run(&args, global),
+        Some(Command::Diff(args)) => diff::run(&args, global),
+        Some(Command::Export(args)) => export::run(&args, global),
         Some(Command::Update(args)) => update::run(&args, global),
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),
@@ -154,15 +198,36 @@ mod tests {
 
     #[test]
     fn image_alone_is_the_build_command() {
-        let cli = Cli::try_parse_from(["elfuse-bundle", "alpine:latest", "-o", "x"]).unwrap();
+        let cli = parse(["elfuse-bundle", "alpine:latest", "-o", "x"]).unwrap();
         assert!(cli.command.is_none());
         assert_eq!(cli.build.image.as_deref(), Some("alpine:latest"));
     }
 
     #[test]
     fn subcommands_need_no_image() {
-        let cli = Cli::try_parse_from(["elfuse-bundle", "status", "--json", "-q"]).unwrap();
+        let cli = parse(["elfuse-bundle", "status", "--json", "-q"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Status(_))));
         assert!(cli.global.quiet);
+    }
+
+    #[test]
+    fn global_options_may_stand_before_the_command() {
+        let cli = parse(["elfuse-bundle", "-q", "--store", "s", "list", "file"]).unwrap();
+        assert!(matches!(cli.command, Some(Command::List(_))));
+        assert!(cli.global.quiet && cli.global.store.is_some());
+    }
+
+    #[test]
+    fn build_options_before_a_command_are_refused() {
+        for words in [
+            &["-o", "x", "list", "file"][..],
+            &["alpine", "list", "file"],
+            &["--strip", "verify", "file"],
+            &["--offline", "verify", "file"],
+        ] {
+            let args = [&["elfuse-bundle"], words].concat();
+            let error = parse(args).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
     }
 }

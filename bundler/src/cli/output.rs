@@ -34,9 +34,8 @@ pub(super) fn print_error(error: &anyhow::Error) {
 
 /// Prints a value as indented JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string_pretty(value)?;
+    until_closed(|out| writeln!(out, "{text}"))?;
     Ok(())
 }
 
@@ -48,4 +47,18 @@ pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
         writeln!(out, "{name:width$}  {value}")?;
     }
     Ok(())
+}
+
+/// Writes to standard output; a reader that has seen enough is no error.
+pub(super) fn until_closed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = write(&mut out).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // What is still in the buffer would only fail again.
+            let _ = out.into_parts();
+            Ok(())
+        }
+        other => other,
+    }
 }

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An OCI image layout in a directory.
+//!
+//! A new directory is made beside its place and renamed. One that is a layout
+//! already gets the blobs it lacks and then, atomically, an index that names the
+//! image as well, in place of an image that had the same name.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use elfuse_payload::Digest;
+use serde_json::{Value, json};
+
+use super::{ExportError, copy_layer, io_error, layer_digest};
+use crate::bundle::Bundle;
+use crate::progress::Progress;
+
+/// Contents of the file `oci-layout`.
+pub(super) const MARKER: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// An index longer than this is no index.
+const MAX_INDEX: u64 = 16 << 20;
+
+pub(super) fn write(
+    bundle: &Bundle,
+    dir: &Path,
+    tag: &str,
+    progress: &dyn Progress,
+) -> Result<(), ExportError> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => {
+            if entries.next().is_none() || dir.join("oci-layout").is_file() {
+                return fill(bundle, dir, tag, progress);
+            }
+            Err(ExportError::Occupied {
+                path: dir.to_path_buf(),
+                what: "the directory is not empty and not an OCI layout",
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = parent_of(dir);
+            let made = tempfile::Builder::new()
+                .prefix(".export.")
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .tempdir_in(parent);
+            let temporary = made.map_err(io_error("make a directory in", parent))?;
+            fill(bundle, temporary.path(), tag, progress)?;
+            fs::rename(temporary.path(), dir).map_err(io_error("rename to", dir))?;
+            let _ = temporary.keep();
+            Ok(())
+        }
+        Err(error) => Err(io_error("open", dir)(error)),
+    }
+}
+
+pub(super) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Blobs first, the index last: what it names is always there.
+fn fill(
+    bundle: &Bundle,
+    dir: &Path,
+    tag: &str,
+    progress: &dyn Progress,
+) -> Result<(), ExportError> {
+    let payload = bundle.payload();
+    let index = match read_index(&dir.join("index.json"))? {
+        Some(old) => merged(&old, descriptor(bundle, tag), tag),
+        None => new_index(bundle, tag),
+    };
+    let blobs = dir.join("blobs").join("sha256");
+    fs::create_dir_all(&blobs).map_err(io_error("make", &blobs))?;
+    for document in [payload.manifest(), payload.config()] {
+        let path = blobs.join(Digest::of(document).hex());
+        put(&path, |file| {
+            file.write_all(document).map_err(io_error("write", &path))
+        })?;
+    }
+    let path = blobs.join(layer_digest(bundle).hex());
+    put(&path, |file| {
+        copy_layer(bundle, progress, &mut |block| {
+            file.write_all(block).map_err(io_error("write", &path))
+        })
+    })?;
+    for (name, contents) in [("oci-layout", MARKER.to_vec()), ("index.json", index)] {
+        let path = dir.join(name);
+        put(&path, |file| {
+            file.write_all(&contents).map_err(io_error("write", &path))
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes a file that appears when it is complete.
+fn put(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let failed = io_error("write", path);
+    let made = tempfile::Builder::new()
+        .prefix(".export.")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(parent_of(path));
+    let mut temporary = made.map_err(&failed)?;
+    fill(temporary.as_file_mut())?;
+    let kept = temporary.persist(path);
+    kept.map(drop).map_err(|error| failed(error.error))
+}
+
+fn read_index(path: &Path) -> Result<Option<Value>, ExportError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let mut text = Vec::new();
+    let read = io::Read::read_to_end(&mut io::Read::take(file, MAX_INDEX), &mut text);
+    read.map_err(io_error("read", path))?;
+    let index: Value = serde_json::from_slice(&text)
+        .map_err(|error| io_error("read", path)(io::Error::other(error)))?;
+    if index["manifests"].is_array() {
+        Ok(Some(index))
+    } else {
+        Err(ExportError::Occupied {
+            path: path.to_path_buf(),
+            what: "not an OCI index",
+        })
+    }
+}
+
+/// The index of a layout with this image alone.
+pub(super) fn new_index(bundle: &Bundle, tag: &str) -> Vec<u8> {
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [descriptor(bundle, tag)],
+    });
+    index.to_string().into_bytes()
+}
+
+fn merged(old: &Value, new: Value, tag: &str) -> Vec<u8> {
+    let mut index = old.clone();
+    if let Some(manifests) = index["manifests"].as_array_mut() {
+        manifests.retain(|manifest| manifest["annotations"][REF_NAME] != tag);
+        manifests.push(new);
+    }
+    index.to_string().into_bytes()
+}
+
+fn descriptor(bundle: &Bundle, tag: &str) -> Value {
+    let payload = bundle.payload();
+    let platform = &payload.provenance().platform;
+    let mut described = json!({"architecture": platform.architecture, "os": platform.os});
+    if let Some(variant) = &platform.variant {
+        described["variant"] = json!(variant);
+    }
+    json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": payload.digest(),
+        "size": payload.manifest().len(),
+        "platform": described,
+        "annotations": {REF_NAME: tag},
+    })
+}
