@@ -84,7 +84,7 @@ impl Futexes {
         word: UserAddr,
         is_private: bool,
     ) -> Result<(Key, Option<crate::mm::Page>), Errno> {
-        if word.0 % 4 != 0 {
+        if !word.0.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         let memory = task.memory()?;

@@ -36,14 +36,14 @@ impl State {
         let Some(next) = self.next.filter(|&next| next <= now) else {
             return;
         };
-        if self.interval == 0 {
+        let Some(missed) = (now - next).checked_div(self.interval) else {
             self.expiries += 1;
             self.next = None;
-        } else {
-            let periods = (now - next) / self.interval + 1;
-            self.expiries += periods;
-            self.next = Some(next.saturating_add(periods.saturating_mul(self.interval)));
-        }
+            return;
+        };
+        let periods = missed + 1;
+        self.expiries += periods;
+        self.next = Some(next.saturating_add(periods.saturating_mul(self.interval)));
     }
 
     fn now(&self) -> Option<u64> {

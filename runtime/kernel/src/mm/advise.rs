@@ -33,7 +33,7 @@ impl Mm {
             | advice::COLD..=advice::DONTNEED_LOCKED => None,
             _ => return Err(Errno::EINVAL),
         };
-        if addr % PAGE != 0 {
+        if !addr.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         let range = user_range(addr, len).ok_or(Errno::EINVAL)?;

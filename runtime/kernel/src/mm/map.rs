@@ -143,7 +143,7 @@ impl Mm {
     /// `EINVAL`, `ENOMEM` for holes (what lies before the hole is changed),
     /// `EACCES` for write permission on a file opened for reading.
     pub fn mprotect(&self, addr: u64, len: u64, prot: ProtFlags) -> Result<(), Errno> {
-        if addr % PAGE != 0 {
+        if !addr.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         if len == 0 {
@@ -256,7 +256,7 @@ fn heap_area(state: &State, range: Range<u64>) -> Vma {
 pub(super) fn user_range(addr: u64, len: u64) -> Option<Range<u64>> {
     let len = page_ceil(len)?;
     let end = addr.checked_add(len)?;
-    (addr % PAGE == 0 && end <= TASK_SIZE).then_some(addr..end)
+    (addr.is_multiple_of(PAGE) && end <= TASK_SIZE).then_some(addr..end)
 }
 
 fn choose(state: &State, request: &MapRequest, len: u64) -> Result<u64, Errno> {
@@ -264,7 +264,7 @@ fn choose(state: &State, request: &MapRequest, len: u64) -> Result<u64, Errno> {
         if len > TASK_SIZE || request.addr > TASK_SIZE - len {
             return Err(Errno::ENOMEM);
         }
-        if request.addr % PAGE != 0 {
+        if !request.addr.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         if request.addr < MMAP_MIN {

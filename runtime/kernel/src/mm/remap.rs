@@ -30,7 +30,7 @@ impl Mm {
         if !(flags - RemapFlags::all()).is_empty() || (!may_move && (is_fixed || keeps)) {
             return Err(Errno::EINVAL);
         }
-        if old % PAGE != 0 {
+        if !old.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         let old_len = page_ceil(old_len).ok_or(Errno::EINVAL)?;

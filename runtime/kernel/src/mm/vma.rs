@@ -235,10 +235,9 @@ impl VmaMap {
             .areas
             .get(&vma.end)
             .is_some_and(|after| vma.can_merge(after))
+            && let Some(after) = self.areas.remove(&vma.end)
         {
-            if let Some(after) = self.areas.remove(&vma.end) {
-                vma.end = after.end;
-            }
+            vma.end = after.end;
         }
         self.areas.insert(vma.start, vma);
     }

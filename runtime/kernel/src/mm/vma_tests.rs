@@ -9,6 +9,10 @@ use crate::mm::PAGE;
 
 const PAGES: u64 = 40;
 
+fn index(page: u64) -> usize {
+    usize::try_from(page).expect("a page of the model")
+}
+
 fn area(pages: std::ops::Range<u64>, prot: u64) -> Vma {
     Vma {
         start: pages.start * PAGE,
@@ -44,11 +48,11 @@ proptest! {
         steps in prop::collection::vec((0u8..4, 0..PAGES, 1u64..8, 0u64..3), 1..80)
     ) {
         let mut map = VmaMap::default();
-        let mut model: Vec<Option<u64>> = vec![None; PAGES as usize];
+        let mut model: Vec<Option<u64>> = vec![None; index(PAGES)];
         for (what, start, len, prot) in steps {
             let end = (start + len).min(PAGES);
             let range = start * PAGE..end * PAGE;
-            let pages = start as usize..end as usize;
+            let pages = index(start)..index(end);
             match what {
                 0 | 1 => {
                     map.remove(range);
@@ -77,16 +81,16 @@ proptest! {
         len in 1u64..6,
     ) {
         let mut map = VmaMap::default();
-        let mut model = vec![false; PAGES as usize];
+        let mut model = vec![false; index(PAGES)];
         for (start, count) in used {
             let end = (start + count).min(PAGES);
             map.remove(start * PAGE..end * PAGE);
             map.insert(area(start..end, 1));
-            model[start as usize..end as usize].fill(true);
+            model[index(start)..index(end)].fill(true);
         }
         let want = (0..=PAGES - len)
             .rev()
-            .find(|&at| model[at as usize..(at + len) as usize].iter().all(|used| !used));
+            .find(|&at| model[index(at)..index(at + len)].iter().all(|used| !used));
         let have = map.find_free(len * PAGE, 0..PAGES * PAGE);
         prop_assert_eq!(have, want.map(|page| page * PAGE));
     }

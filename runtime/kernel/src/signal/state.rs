@@ -269,18 +269,16 @@ impl Signals {
         &self.arrived
     }
 
-    /// A thread joins; refused when the process is ending.
-    ///
-    /// # Errors
-    /// The thread state comes back when the process is ending.
-    pub fn add_thread(&self, tid: i32, thread: ThreadSignals) -> Result<(), ThreadSignals> {
+    /// A thread joins; `false` when the process is ending, which takes no more.
+    #[must_use]
+    pub fn add_thread(&self, tid: i32, thread: ThreadSignals) -> bool {
         let mut state = self.lock();
         if state.group_exit.is_some() {
-            return Err(thread);
+            return false;
         }
         state.threads.insert(tid, thread);
         state.refresh(tid);
-        Ok(())
+        true
     }
 
     /// A thread is gone; unblocked shared signals that it left wake another.

@@ -45,19 +45,25 @@ fn chmod(t: &Arc<Task>, at: &Location, mode: u32) -> SysResult {
 }
 
 /// `fchmod(2)`.
-pub fn fchmod(t: &Arc<Task>, fd: Fd, mode: u32) -> SysResult {
+pub(crate) fn fchmod(t: &Arc<Task>, fd: Fd, mode: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     chmod(t, open.location(), mode)
 }
 
 /// `fchmodat(2)`.
-pub fn fchmodat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
+pub(crate) fn fchmodat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
     let at = walk(t, dirfd, &path_arg(t, path)?, WalkFlags::FOLLOW)?;
     chmod(t, &at, mode)
 }
 
 /// `fchmodat2(2)`.
-pub fn fchmodat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u32) -> SysResult {
+pub(crate) fn fchmodat2(
+    t: &Arc<Task>,
+    dirfd: Fd,
+    path: UserPath,
+    mode: u32,
+    flags: u32,
+) -> SysResult {
     let flags = at_flags(flags, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
     let at = locate(t, dirfd, path, flags)?;
     chmod(t, &at, mode)
@@ -84,13 +90,13 @@ fn chown(t: &Arc<Task>, at: &Location, uid: u32, gid: u32) -> SysResult {
 }
 
 /// `fchown(2)`.
-pub fn fchown(t: &Arc<Task>, fd: Fd, uid: u32, gid: u32) -> SysResult {
+pub(crate) fn fchown(t: &Arc<Task>, fd: Fd, uid: u32, gid: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     chown(t, open.location(), uid, gid)
 }
 
 /// `fchownat(2)`.
-pub fn fchownat(
+pub(crate) fn fchownat(
     t: &Arc<Task>,
     dirfd: Fd,
     path: UserPath,
@@ -117,7 +123,7 @@ fn time_arg([sec, nsec]: [i64; 2]) -> Result<Option<SetTime>, Errno> {
 }
 
 /// `utimensat(2)`; without a path it is `futimens`.
-pub fn utimensat(
+pub(crate) fn utimensat(
     t: &Arc<Task>,
     dirfd: Fd,
     path: UserPath,
@@ -152,12 +158,18 @@ pub fn utimensat(
 }
 
 /// `faccessat(2)`.
-pub fn faccessat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
+pub(crate) fn faccessat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
     faccessat2(t, dirfd, path, mode, 0)
 }
 
 /// `faccessat2(2)`: with real ids, unless `AT_EACCESS` asks for effective ones.
-pub fn faccessat2(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, flags: u32) -> SysResult {
+pub(crate) fn faccessat2(
+    t: &Arc<Task>,
+    dirfd: Fd,
+    path: UserPath,
+    mode: u32,
+    flags: u32,
+) -> SysResult {
     let want = Access::from_bits(mode).ok_or(Errno::EINVAL)?;
     let allowed = AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
     let flags = at_flags(flags, allowed)?;
@@ -208,7 +220,7 @@ fn size_arg(t: &Arc<Task>, size: i64) -> SysResult<u64> {
 }
 
 /// `truncate(2)`.
-pub fn truncate(t: &Arc<Task>, path: UserPath, size: i64) -> SysResult {
+pub(crate) fn truncate(t: &Arc<Task>, path: UserPath, size: i64) -> SysResult {
     let size = size_arg(t, size)?;
     let at = walk(t, Fd(AT_FDCWD), &path_arg(t, path)?, WalkFlags::FOLLOW)?;
     t.as_caller(|caller| truncate_path(caller, &at, size))?;
@@ -216,7 +228,7 @@ pub fn truncate(t: &Arc<Task>, path: UserPath, size: i64) -> SysResult {
 }
 
 /// `ftruncate(2)`.
-pub fn ftruncate(t: &Arc<Task>, fd: Fd, size: i64) -> SysResult {
+pub(crate) fn ftruncate(t: &Arc<Task>, fd: Fd, size: i64) -> SysResult {
     if size < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -247,7 +259,7 @@ fn allocation(mode: u32) -> Result<Fallocate, Errno> {
 }
 
 /// `fallocate(2)`.
-pub fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64) -> SysResult {
+pub(crate) fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64) -> SysResult {
     let open = t.files()?.get(fd)?;
     let (start, len) = (u64::try_from(offset), u64::try_from(len));
     let (Ok(start), Ok(len)) = (start, len) else {
@@ -283,6 +295,6 @@ pub fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64) -> Sys
 }
 
 /// `umask(2)`.
-pub fn umask(t: &Arc<Task>, mask: u32) -> SysResult {
+pub(crate) fn umask(t: &Arc<Task>, mask: u32) -> SysResult {
     usize::try_from(t.fs()?.set_umask(mask)).map_err(|_| Errno::EINVAL.into())
 }

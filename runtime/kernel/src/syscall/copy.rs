@@ -177,7 +177,7 @@ fn check_modes(from: &OpenFile, to: &OpenFile) -> SysResult<()> {
 }
 
 /// `sendfile(2)`.
-pub async fn sendfile(
+pub(crate) async fn sendfile(
     t: &Arc<Task>,
     out: Fd,
     input: Fd,
@@ -217,7 +217,7 @@ pub async fn sendfile(
 }
 
 /// `copy_file_range(2)`.
-pub async fn copy_file_range(
+pub(crate) async fn copy_file_range(
     t: &Arc<Task>,
     input: Fd,
     in_offset: UserPtr<i64>,
@@ -268,7 +268,7 @@ pub async fn copy_file_range(
 }
 
 /// `splice(2)`.
-pub async fn splice(
+pub(crate) async fn splice(
     t: &Arc<Task>,
     input: Fd,
     in_offset: UserPtr<i64>,
@@ -322,7 +322,7 @@ pub async fn splice(
 }
 
 /// `tee(2)`.
-pub async fn tee(t: &Arc<Task>, input: Fd, out: Fd, len: usize, flags: u32) -> SysResult {
+pub(crate) async fn tee(t: &Arc<Task>, input: Fd, out: Fd, len: usize, flags: u32) -> SysResult {
     if flags & !SPLICE_FLAGS != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -357,7 +357,13 @@ pub async fn tee(t: &Arc<Task>, input: Fd, out: Fd, len: usize, flags: u32) -> S
 }
 
 /// `vmsplice(2)`: copies, which programs cannot tell from gifts.
-pub async fn vmsplice(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, flags: u32) -> SysResult {
+pub(crate) async fn vmsplice(
+    t: &Arc<Task>,
+    fd: Fd,
+    iov: UserAddr,
+    count: usize,
+    flags: u32,
+) -> SysResult {
     if flags & !SPLICE_FLAGS != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -385,17 +391,17 @@ fn sync_one(t: &Arc<Task>, fd: Fd) -> SysResult {
 }
 
 /// `fsync(2)`.
-pub fn fsync(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn fsync(t: &Arc<Task>, fd: Fd) -> SysResult {
     sync_one(t, fd)
 }
 
 /// `fdatasync(2)`.
-pub fn fdatasync(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn fdatasync(t: &Arc<Task>, fd: Fd) -> SysResult {
     sync_one(t, fd)
 }
 
 /// `sync(2)`.
-pub fn sync(t: &Arc<Task>) -> SysResult {
+pub(crate) fn sync(t: &Arc<Task>) -> SysResult {
     for mount in t.kernel().files().namespace.mounts() {
         // There is nobody to tell: `sync` always succeeds.
         let _ = mount.fs().sync();
@@ -404,14 +410,20 @@ pub fn sync(t: &Arc<Task>) -> SysResult {
 }
 
 /// `syncfs(2)`.
-pub fn syncfs(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn syncfs(t: &Arc<Task>, fd: Fd) -> SysResult {
     let open = t.files()?.get(fd)?;
     open.location().mount.fs().sync()?;
     Ok(0)
 }
 
 /// `sync_file_range(2)`.
-pub fn sync_file_range(t: &Arc<Task>, fd: Fd, offset: i64, len: i64, flags: u32) -> SysResult {
+pub(crate) fn sync_file_range(
+    t: &Arc<Task>,
+    fd: Fd,
+    offset: i64,
+    len: i64,
+    flags: u32,
+) -> SysResult {
     let is_valid = flags & !7 == 0 && offset >= 0 && len >= 0 && offset.checked_add(len).is_some();
     if !is_valid {
         return Err(Errno::EINVAL.into());
@@ -424,7 +436,7 @@ pub fn sync_file_range(t: &Arc<Task>, fd: Fd, offset: i64, len: i64, flags: u32)
 }
 
 /// `fadvise64(2)`: advice is checked and otherwise not needed.
-pub fn fadvise64(t: &Arc<Task>, fd: Fd, _offset: i64, len: i64, advice: u32) -> SysResult {
+pub(crate) fn fadvise64(t: &Arc<Task>, fd: Fd, _offset: i64, len: i64, advice: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     if open.file().downcast::<PipeEnd>().is_some() {
         return Err(Errno::ESPIPE.into());
@@ -437,7 +449,7 @@ pub fn fadvise64(t: &Arc<Task>, fd: Fd, _offset: i64, len: i64, advice: u32) -> 
 }
 
 /// `readahead(2)`.
-pub fn readahead(t: &Arc<Task>, fd: Fd, _offset: i64, _count: usize) -> SysResult {
+pub(crate) fn readahead(t: &Arc<Task>, fd: Fd, _offset: i64, _count: usize) -> SysResult {
     let open = t.files()?.get(fd)?;
     if !open.flags().is_readable() {
         return Err(Errno::EBADF.into());

@@ -33,7 +33,7 @@ fn encode(entry: &DirEntry, next: u64, out: &mut Vec<u8>, limit: usize) -> bool 
 }
 
 /// `getdents64(2)`.
-pub fn getdents64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
+pub(crate) fn getdents64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     let dir = open.file().downcast::<DirFile>().ok_or(Errno::ENOTDIR)?;
     let limit = usize::try_from(len).unwrap_or(usize::MAX).min(1 << 20);
@@ -59,7 +59,7 @@ pub fn getdents64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult 
 }
 
 /// `getcwd(2)`.
-pub fn getcwd(t: &Arc<Task>, addr: UserAddr, len: usize) -> SysResult {
+pub(crate) fn getcwd(t: &Arc<Task>, addr: UserAddr, len: usize) -> SysResult {
     let fs = t.fs()?;
     let cwd = fs.cwd();
     if cwd.dentry.is_unlinked() {
@@ -85,7 +85,7 @@ fn enter(t: &Arc<Task>, at: &Location) -> Result<(), Errno> {
 }
 
 /// `chdir(2)`.
-pub fn chdir(t: &Arc<Task>, path: UserPath) -> SysResult {
+pub(crate) fn chdir(t: &Arc<Task>, path: UserPath) -> SysResult {
     let flags = WalkFlags::FOLLOW | WalkFlags::DIRECTORY;
     let at = walk(t, Fd(AT_FDCWD), &path_arg(t, path)?, flags)?;
     enter(t, &at)?;
@@ -94,7 +94,7 @@ pub fn chdir(t: &Arc<Task>, path: UserPath) -> SysResult {
 }
 
 /// `fchdir(2)`.
-pub fn fchdir(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn fchdir(t: &Arc<Task>, fd: Fd) -> SysResult {
     if fd.0 < 0 {
         return Err(Errno::EBADF.into());
     }
@@ -105,7 +105,7 @@ pub fn fchdir(t: &Arc<Task>, fd: Fd) -> SysResult {
 }
 
 /// `chroot(2)`.
-pub fn chroot(t: &Arc<Task>, path: UserPath) -> SysResult {
+pub(crate) fn chroot(t: &Arc<Task>, path: UserPath) -> SysResult {
     let flags = WalkFlags::FOLLOW | WalkFlags::DIRECTORY;
     let at = walk(t, Fd(AT_FDCWD), &path_arg(t, path)?, flags)?;
     enter(t, &at)?;

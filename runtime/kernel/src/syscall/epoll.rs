@@ -29,7 +29,7 @@ const WITH_EXCLUSIVE: PollEvents = PollEvents::IN
     .union(PollEvents::EXCLUSIVE);
 
 /// `epoll_create1(2)`.
-pub fn epoll_create1(t: &Arc<Task>, flags: u32) -> SysResult {
+pub(crate) fn epoll_create1(t: &Arc<Task>, flags: u32) -> SysResult {
     let flags = OpenFlags::from_bits_retain(flags);
     if !(flags - OpenFlags::CLOEXEC).is_empty() {
         return Err(Errno::EINVAL.into());
@@ -42,7 +42,7 @@ pub fn epoll_create1(t: &Arc<Task>, flags: u32) -> SysResult {
 }
 
 /// `epoll_ctl(2)`.
-pub fn epoll_ctl(
+pub(crate) fn epoll_ctl(
     t: &Arc<Task>,
     epfd: Fd,
     op: u32,
@@ -106,7 +106,7 @@ async fn wait(
 }
 
 /// `epoll_pwait(2)`: milliseconds, negative for ever.
-pub async fn epoll_pwait(
+pub(crate) async fn epoll_pwait(
     t: &Arc<Task>,
     epfd: Fd,
     events: UserPtr<EpollEvent>,
@@ -126,7 +126,7 @@ pub async fn epoll_pwait(
 }
 
 /// `epoll_pwait2(2)`: as `epoll_pwait`, in nanoseconds.
-pub async fn epoll_pwait2(
+pub(crate) async fn epoll_pwait2(
     t: &Arc<Task>,
     epfd: Fd,
     events: UserPtr<EpollEvent>,

@@ -52,7 +52,7 @@ fn open(
 }
 
 /// `eventfd2(2)`.
-pub fn eventfd2(t: &Arc<Task>, count: u32, flags: u32) -> SysResult {
+pub(crate) fn eventfd2(t: &Arc<Task>, count: u32, flags: u32) -> SysResult {
     let (status, cloexec) = flags_arg(flags & !EFD_SEMAPHORE)?;
     let file = EventFd::new(count, flags & EFD_SEMAPHORE != 0);
     open(
@@ -64,14 +64,14 @@ pub fn eventfd2(t: &Arc<Task>, count: u32, flags: u32) -> SysResult {
 }
 
 /// `timerfd_create(2)`.
-pub fn timerfd_create(t: &Arc<Task>, clock: i32, flags: u32) -> SysResult {
+pub(crate) fn timerfd_create(t: &Arc<Task>, clock: i32, flags: u32) -> SysResult {
     let (status, cloexec) = flags_arg(flags)?;
     let timer = TimerFd::new(clock)?;
     open(t, "[timerfd]", timer, (status | OpenFlags::RDWR, cloexec))
 }
 
 /// `timerfd_settime(2)`.
-pub fn timerfd_settime(
+pub(crate) fn timerfd_settime(
     t: &Arc<Task>,
     fd: Fd,
     flags: u32,
@@ -90,7 +90,7 @@ pub fn timerfd_settime(
 }
 
 /// `timerfd_gettime(2)`.
-pub fn timerfd_gettime(t: &Arc<Task>, fd: Fd, now: UserPtr<Itimerspec>) -> SysResult {
+pub(crate) fn timerfd_gettime(t: &Arc<Task>, fd: Fd, now: UserPtr<Itimerspec>) -> SysResult {
     let file = t.files()?.get(fd)?;
     let timer = file.file().downcast::<TimerFd>().ok_or(Errno::EINVAL)?;
     now.write(t, &timer.get(t.kernel()))?;
@@ -98,7 +98,13 @@ pub fn timerfd_gettime(t: &Arc<Task>, fd: Fd, now: UserPtr<Itimerspec>) -> SysRe
 }
 
 /// `signalfd4(2)`: a new descriptor, or another mask for an old one.
-pub fn signalfd4(t: &Arc<Task>, fd: Fd, mask: UserPtr<u64>, size: usize, flags: u32) -> SysResult {
+pub(crate) fn signalfd4(
+    t: &Arc<Task>,
+    fd: Fd,
+    mask: UserPtr<u64>,
+    size: usize,
+    flags: u32,
+) -> SysResult {
     if size != 8 {
         return Err(Errno::EINVAL.into());
     }
@@ -122,12 +128,12 @@ pub fn signalfd4(t: &Arc<Task>, fd: Fd, mask: UserPtr<u64>, size: usize, flags: 
 }
 
 /// `inotify_init1(2)`.
-pub fn inotify_init1(t: &Arc<Task>, flags: u32) -> SysResult {
+pub(crate) fn inotify_init1(t: &Arc<Task>, flags: u32) -> SysResult {
     open(t, "inotify", Inotify::new(), flags_arg(flags)?)
 }
 
 /// `inotify_add_watch(2)`.
-pub fn inotify_add_watch(t: &Arc<Task>, fd: Fd, path: UserPath, mask: u32) -> SysResult {
+pub(crate) fn inotify_add_watch(t: &Arc<Task>, fd: Fd, path: UserPath, mask: u32) -> SysResult {
     let mask = InotifyMask::from_bits_retain(mask);
     let both = InotifyMask::MASK_ADD | InotifyMask::MASK_CREATE;
     if mask.contains(both) || !mask.intersects(InotifyMask::ALL_EVENTS) {
@@ -145,7 +151,7 @@ pub fn inotify_add_watch(t: &Arc<Task>, fd: Fd, path: UserPath, mask: u32) -> Sy
 }
 
 /// `inotify_rm_watch(2)`.
-pub fn inotify_rm_watch(t: &Arc<Task>, fd: Fd, wd: i32) -> SysResult {
+pub(crate) fn inotify_rm_watch(t: &Arc<Task>, fd: Fd, wd: i32) -> SysResult {
     let file = t.files()?.get(fd)?;
     file.file()
         .downcast::<Inotify>()
@@ -155,7 +161,7 @@ pub fn inotify_rm_watch(t: &Arc<Task>, fd: Fd, wd: i32) -> SysResult {
 }
 
 /// `memfd_create(2)`.
-pub fn memfd_create(t: &Arc<Task>, name: UserStr, flags: u32) -> SysResult {
+pub(crate) fn memfd_create(t: &Arc<Task>, name: UserStr, flags: u32) -> SysResult {
     let known = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC;
     if flags & !known != 0 || flags & (MFD_EXEC | MFD_NOEXEC_SEAL) == MFD_EXEC | MFD_NOEXEC_SEAL {
         return Err(Errno::EINVAL.into());

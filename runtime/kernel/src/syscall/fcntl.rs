@@ -22,14 +22,14 @@ fn number(fd: Fd) -> SysResult {
 }
 
 /// `dup(2)`.
-pub fn dup(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn dup(t: &Arc<Task>, fd: Fd) -> SysResult {
     let files = t.files()?;
     let open = files.get_any(fd)?;
     number(files.install(open, false, 0, t.process().limits().descriptors())?)
 }
 
 /// `dup3(2)`.
-pub fn dup3(t: &Arc<Task>, old: Fd, new: Fd, flags: u32) -> SysResult {
+pub(crate) fn dup3(t: &Arc<Task>, old: Fd, new: Fd, flags: u32) -> SysResult {
     let flags = OpenFlags::from_bits_retain(flags);
     if !(flags - OpenFlags::CLOEXEC).is_empty() || old == new {
         return Err(Errno::EINVAL.into());
@@ -48,7 +48,7 @@ pub fn dup3(t: &Arc<Task>, old: Fd, new: Fd, flags: u32) -> SysResult {
 }
 
 /// `fcntl(2)`.
-pub async fn fcntl(t: &Arc<Task>, fd: Fd, command: u32, arg: u64) -> SysResult {
+pub(crate) async fn fcntl(t: &Arc<Task>, fd: Fd, command: u32, arg: u64) -> SysResult {
     let files = t.files()?;
     let entry = files.entry(fd)?;
     match command {
@@ -285,7 +285,7 @@ async fn set_lock(t: &Arc<Task>, open: &Arc<OpenFile>, command: u32, addr: UserA
 }
 
 /// `flock(2)`.
-pub async fn flock(t: &Arc<Task>, fd: Fd, operation: u32) -> SysResult {
+pub(crate) async fn flock(t: &Arc<Task>, fd: Fd, operation: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     let locks = open.location().inode().attachments().locks().clone();
     let kind = match operation & !abi::LOCK_NB {
@@ -308,7 +308,7 @@ pub async fn flock(t: &Arc<Task>, fd: Fd, operation: u32) -> SysResult {
 }
 
 /// `ioctl(2)`: what every file knows, then what this one does.
-pub fn ioctl(t: &Arc<Task>, fd: Fd, request: u32, arg: u64) -> SysResult {
+pub(crate) fn ioctl(t: &Arc<Task>, fd: Fd, request: u32, arg: u64) -> SysResult {
     let files = t.files()?;
     let open = files.get(fd)?;
     match request {

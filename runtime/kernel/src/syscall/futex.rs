@@ -273,7 +273,7 @@ pub(super) fn rseq(task: &Arc<Task>, area: u64, len: u32, flags: i32, signature:
         }
         .into());
     }
-    if len < linux_abi::rseq::ORIG_SIZE || area % 32 != 0 {
+    if len < linux_abi::rseq::ORIG_SIZE || !area.is_multiple_of(32) {
         return Err(Errno::EINVAL.into());
     }
     drop(current);

@@ -26,12 +26,12 @@ fn make(t: &Arc<Task>, dirfd: Fd, path: UserPath, kind: NewKind, mode: u32) -> S
 }
 
 /// `mkdirat(2)`.
-pub fn mkdirat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
+pub(crate) fn mkdirat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32) -> SysResult {
     make(t, dirfd, path, NewKind::Directory, mode)
 }
 
 /// `mknodat(2)`.
-pub fn mknodat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, dev: u32) -> SysResult {
+pub(crate) fn mknodat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, dev: u32) -> SysResult {
     let kind = match Kind::from_mode(mode) {
         None if mode & S_IFMT == 0 => NewKind::Regular,
         Some(Kind::Regular) => NewKind::Regular,
@@ -46,7 +46,7 @@ pub fn mknodat(t: &Arc<Task>, dirfd: Fd, path: UserPath, mode: u32, dev: u32) ->
 }
 
 /// `symlinkat(2)`.
-pub fn symlinkat(t: &Arc<Task>, target: UserPath, dirfd: Fd, path: UserPath) -> SysResult {
+pub(crate) fn symlinkat(t: &Arc<Task>, target: UserPath, dirfd: Fd, path: UserPath) -> SysResult {
     let target = path_arg(t, target)?;
     if target.is_empty() {
         return Err(Errno::ENOENT.into());
@@ -55,7 +55,7 @@ pub fn symlinkat(t: &Arc<Task>, target: UserPath, dirfd: Fd, path: UserPath) -> 
 }
 
 /// `linkat(2)`.
-pub fn linkat(
+pub(crate) fn linkat(
     t: &Arc<Task>,
     old_fd: Fd,
     old_path: UserPath,
@@ -87,7 +87,7 @@ pub fn linkat(
 }
 
 /// `unlinkat(2)`.
-pub fn unlinkat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32) -> SysResult {
+pub(crate) fn unlinkat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32) -> SysResult {
     let flags = at_flags(flags, AtFlags::REMOVEDIR)?;
     let path = path_arg(t, path)?;
     let start = start_of(t, dirfd, &path)?;
@@ -103,7 +103,7 @@ pub fn unlinkat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32) -> SysResu
 }
 
 /// `renameat(2)`.
-pub fn renameat(
+pub(crate) fn renameat(
     t: &Arc<Task>,
     old_fd: Fd,
     old_path: UserPath,
@@ -114,7 +114,7 @@ pub fn renameat(
 }
 
 /// `renameat2(2)`.
-pub fn renameat2(
+pub(crate) fn renameat2(
     t: &Arc<Task>,
     old_fd: Fd,
     old_path: UserPath,

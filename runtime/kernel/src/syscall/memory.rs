@@ -104,7 +104,7 @@ pub(super) fn mmap(
     fd: Fd,
     offset: u64,
 ) -> SysResult {
-    if offset % PAGE != 0 {
+    if !offset.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL.into());
     }
     let map = MapFlags::from_bits_retain(flags);
@@ -218,7 +218,7 @@ pub(super) fn mprotect(task: &Arc<Task>, addr: u64, len: u64, prot: u64) -> SysR
 pub(super) fn msync(task: &Arc<Task>, addr: u64, len: u64, flags: u32) -> SysResult {
     let is_both = flags & MS_ASYNC != 0 && flags & MS_SYNC != 0;
     let addr = untag(addr);
-    if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || is_both || addr % PAGE != 0 {
+    if flags & !(MS_ASYNC | MS_INVALIDATE | MS_SYNC) != 0 || is_both || !addr.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL.into());
     }
     task.mm()?
@@ -282,7 +282,7 @@ pub(super) fn munlockall(task: &Arc<Task>) -> SysResult {
 
 pub(super) fn mincore(task: &Arc<Task>, addr: u64, len: u64, vec: UserAddr) -> SysResult {
     let addr = untag(addr);
-    if addr % PAGE != 0 {
+    if !addr.is_multiple_of(PAGE) {
         return Err(Errno::EINVAL.into());
     }
     let pages = page_ceil(len).ok_or(Errno::ENOMEM)? / PAGE;

@@ -157,7 +157,7 @@ async fn receive_once(
 }
 
 /// `sendto(2)`.
-pub async fn sendto(
+pub(crate) async fn sendto(
     t: &Arc<Task>,
     fd: Fd,
     data: UserAddr,
@@ -183,7 +183,7 @@ fn target_arg(t: &Arc<Task>, addr: UserAddr, len: u32) -> SysResult<Option<Arc<U
 }
 
 /// `recvfrom(2)`.
-pub async fn recvfrom(
+pub(crate) async fn recvfrom(
     t: &Arc<Task>,
     fd: Fd,
     data: UserAddr,
@@ -296,7 +296,7 @@ async fn send_header(t: &Arc<Task>, socket: &Socket, header: &MsgHdr, flags: u32
 }
 
 /// `sendmsg(2)`.
-pub async fn sendmsg(t: &Arc<Task>, fd: Fd, msg: UserPtr<MsgHdr>, flags: u32) -> SysResult {
+pub(crate) async fn sendmsg(t: &Arc<Task>, fd: Fd, msg: UserPtr<MsgHdr>, flags: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let header = msg.read(t)?;
     send_header(t, &socket, &header, flags).await
@@ -401,7 +401,7 @@ async fn receive_header(
 }
 
 /// `recvmsg(2)`.
-pub async fn recvmsg(t: &Arc<Task>, fd: Fd, msg: UserPtr<MsgHdr>, flags: u32) -> SysResult {
+pub(crate) async fn recvmsg(t: &Arc<Task>, fd: Fd, msg: UserPtr<MsgHdr>, flags: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let mut header = msg.read(t)?;
     let len = receive_header(t, &socket, &mut header, flags).await?;
@@ -410,7 +410,7 @@ pub async fn recvmsg(t: &Arc<Task>, fd: Fd, msg: UserPtr<MsgHdr>, flags: u32) ->
 }
 
 /// `sendmmsg(2)`.
-pub async fn sendmmsg(
+pub(crate) async fn sendmmsg(
     t: &Arc<Task>,
     fd: Fd,
     messages: UserPtr<MMsgHdr>,
@@ -440,7 +440,7 @@ pub async fn sendmmsg(
 }
 
 /// `recvmmsg(2)`: the timeout is looked at after each message, as on Linux.
-pub async fn recvmmsg(
+pub(crate) async fn recvmmsg(
     t: &Arc<Task>,
     fd: Fd,
     messages: UserPtr<MMsgHdr>,

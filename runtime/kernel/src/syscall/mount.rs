@@ -91,7 +91,7 @@ fn make_tmpfs(t: &Arc<Task>, options: &str) -> Result<Arc<TmpFs>, Errno> {
 }
 
 /// `mount(2)`.
-pub fn mount(
+pub(crate) fn mount(
     t: &Arc<Task>,
     source: UserStr,
     target: UserPath,
@@ -150,7 +150,7 @@ pub fn mount(
 }
 
 /// `umount2(2)`.
-pub fn umount2(t: &Arc<Task>, target: UserPath, flags: u32) -> SysResult {
+pub(crate) fn umount2(t: &Arc<Task>, target: UserPath, flags: u32) -> SysResult {
     if flags & !UMOUNT_FLAGS != 0 {
         return Err(Errno::EINVAL.into());
     }

@@ -27,10 +27,10 @@ const CLOSE_RANGE_UNSHARE: u32 = 2;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 
 fn check_flags(flags: OpenFlags) -> Result<(), Errno> {
-    if flags.contains(OpenFlags::TMPFILE_BIT) {
-        if !flags.contains(OpenFlags::TMPFILE) || !flags.is_writable() {
-            return Err(Errno::EINVAL);
-        }
+    if flags.contains(OpenFlags::TMPFILE_BIT)
+        && (!flags.contains(OpenFlags::TMPFILE) || !flags.is_writable())
+    {
+        return Err(Errno::EINVAL);
     }
     if flags.contains(OpenFlags::DIRECTORY | OpenFlags::CREAT)
         && !flags.contains(OpenFlags::TMPFILE_BIT)
@@ -84,7 +84,13 @@ async fn wait_for_partner(t: &Arc<Task>, open: &Arc<OpenFile>) -> SysResult<()> 
 }
 
 /// `openat(2)`.
-pub async fn openat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32, mode: u32) -> SysResult {
+pub(crate) async fn openat(
+    t: &Arc<Task>,
+    dirfd: Fd,
+    path: UserPath,
+    flags: u32,
+    mode: u32,
+) -> SysResult {
     let mut flags = OpenFlags::from_bits_truncate(flags);
     if flags.contains(OpenFlags::PATH) {
         flags &= WITH_PATH;
@@ -93,7 +99,7 @@ pub async fn openat(t: &Arc<Task>, dirfd: Fd, path: UserPath, flags: u32, mode: 
 }
 
 /// `openat2(2)`.
-pub async fn openat2(
+pub(crate) async fn openat2(
     t: &Arc<Task>,
     dirfd: Fd,
     path: UserPath,
@@ -150,7 +156,7 @@ pub(crate) fn flush_closed(t: &Arc<Task>, table: u64, open: &Arc<OpenFile>) {
 }
 
 /// `close(2)`.
-pub fn close(t: &Arc<Task>, fd: Fd) -> SysResult {
+pub(crate) fn close(t: &Arc<Task>, fd: Fd) -> SysResult {
     let files = t.files()?;
     let open = files.remove(fd)?;
     flush_closed(t, files.id(), &open);
@@ -158,7 +164,7 @@ pub fn close(t: &Arc<Task>, fd: Fd) -> SysResult {
 }
 
 /// `close_range(2)`.
-pub fn close_range(t: &Arc<Task>, first: u32, last: u32, flags: u32) -> SysResult {
+pub(crate) fn close_range(t: &Arc<Task>, first: u32, last: u32, flags: u32) -> SysResult {
     if flags & !(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) != 0 || first > last {
         return Err(Errno::EINVAL.into());
     }
@@ -177,7 +183,7 @@ pub fn close_range(t: &Arc<Task>, first: u32, last: u32, flags: u32) -> SysResul
 }
 
 /// `pipe2(2)`.
-pub fn pipe2(t: &Arc<Task>, fds: UserAddr, flags: u32) -> SysResult {
+pub(crate) fn pipe2(t: &Arc<Task>, fds: UserAddr, flags: u32) -> SysResult {
     let allowed = OpenFlags::CLOEXEC | OpenFlags::NONBLOCK | OpenFlags::DIRECT;
     let flags = OpenFlags::from_bits_retain(flags);
     if !(flags - allowed).is_empty() {

@@ -106,7 +106,7 @@ async fn wait_for<T>(
 }
 
 /// `ppoll(2)`.
-pub async fn ppoll(
+pub(crate) async fn ppoll(
     t: &Arc<Task>,
     fds: UserPtr<PollFd>,
     count: u32,
@@ -208,7 +208,7 @@ fn select_mask(t: &Task, arg: UserPtr<[u64; 2]>) -> Result<Option<SigSet>, Errno
 }
 
 /// `pselect6(2)`.
-pub async fn pselect6(
+pub(crate) async fn pselect6(
     t: &Arc<Task>,
     count: i32,
     reads: UserAddr,

@@ -72,21 +72,7 @@ pub(super) fn prctl(task: &Arc<Task>, option: i32, a: u64, b: u64, c: u64, d: u6
         abi::PR_GET_TIMERSLACK => {
             Ok(usize::try_from(task.scheduling.lock().timer_slack).unwrap_or(usize::MAX))
         }
-        abi::PR_SET_CHILD_SUBREAPER => {
-            if let Some(entry) = task.kernel().processes().lock().get_mut(task.pid()) {
-                entry.is_subreaper = a != 0;
-            }
-            Ok(0)
-        }
-        abi::PR_GET_CHILD_SUBREAPER => {
-            let table = task.kernel().processes().lock();
-            let is_subreaper = table
-                .get(task.pid())
-                .is_some_and(|entry| entry.is_subreaper);
-            drop(table);
-            UserPtr::new(UserAddr(a)).write(task, &i32::from(is_subreaper))?;
-            Ok(0)
-        }
+        abi::PR_SET_CHILD_SUBREAPER | abi::PR_GET_CHILD_SUBREAPER => subreaper(task, option, a),
         abi::PR_GET_TID_ADDRESS => {
             let word = task.clear_child_tid.load(Ordering::Relaxed);
             UserPtr::new(UserAddr(a)).write(task, &word)?;
@@ -103,6 +89,22 @@ pub(super) fn prctl(task: &Arc<Task>, option: i32, a: u64, b: u64, c: u64, d: u6
         abi::PR_GET_SECCOMP => Ok(0),
         _ => credentials(task, option, a, b, c, d),
     }
+}
+
+/// Whether orphans among the descendants become this process's children.
+fn subreaper(task: &Arc<Task>, option: i32, a: u64) -> SysResult {
+    let mut table = task.kernel().processes().lock();
+    let entry = table.get_mut(task.pid());
+    if option == abi::PR_SET_CHILD_SUBREAPER {
+        if let Some(entry) = entry {
+            entry.is_subreaper = a != 0;
+        }
+        return Ok(0);
+    }
+    let is_subreaper = entry.is_some_and(|entry| entry.is_subreaper);
+    drop(table);
+    UserPtr::new(UserAddr(a)).write(task, &i32::from(is_subreaper))?;
+    Ok(0)
 }
 
 /// The options about capabilities.

@@ -234,19 +234,25 @@ fn rwf_arg(flags: u32) -> SysResult<IoFlags> {
 }
 
 /// `read(2)`.
-pub async fn read(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize) -> SysResult {
+pub(crate) async fn read(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize) -> SysResult {
     let open = t.files()?.get(fd)?;
     read_file(t, &open, &one(t, addr, len)?, At::Current, IoFlags::empty()).await
 }
 
 /// `write(2)`.
-pub async fn write(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize) -> SysResult {
+pub(crate) async fn write(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize) -> SysResult {
     let open = t.files()?.get(fd)?;
     write_file(t, &open, &one(t, addr, len)?, At::Current, IoFlags::empty()).await
 }
 
 /// `pread64(2)`.
-pub async fn pread64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset: i64) -> SysResult {
+pub(crate) async fn pread64(
+    t: &Arc<Task>,
+    fd: Fd,
+    addr: UserAddr,
+    len: usize,
+    offset: i64,
+) -> SysResult {
     if offset < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -256,7 +262,13 @@ pub async fn pread64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset: 
 }
 
 /// `pwrite64(2)`.
-pub async fn pwrite64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset: i64) -> SysResult {
+pub(crate) async fn pwrite64(
+    t: &Arc<Task>,
+    fd: Fd,
+    addr: UserAddr,
+    len: usize,
+    offset: i64,
+) -> SysResult {
     if offset < 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -266,31 +278,43 @@ pub async fn pwrite64(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: usize, offset:
 }
 
 /// `readv(2)`.
-pub async fn readv(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize) -> SysResult {
+pub(crate) async fn readv(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize) -> SysResult {
     let open = t.files()?.get(fd)?;
     let buf = UserBuf::gather(t.memory()?, iov, count)?;
     read_file(t, &open, &buf, At::Current, IoFlags::empty()).await
 }
 
 /// `writev(2)`.
-pub async fn writev(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize) -> SysResult {
+pub(crate) async fn writev(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize) -> SysResult {
     let open = t.files()?.get(fd)?;
     let buf = UserBuf::gather(t.memory()?, iov, count)?;
     write_file(t, &open, &buf, At::Current, IoFlags::empty()).await
 }
 
 /// `preadv(2)`; on 64 bit the high half of the offset is ignored.
-pub async fn preadv(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, offset: i64) -> SysResult {
+pub(crate) async fn preadv(
+    t: &Arc<Task>,
+    fd: Fd,
+    iov: UserAddr,
+    count: usize,
+    offset: i64,
+) -> SysResult {
     preadv2(t, fd, iov, count, offset.max(-2), 0, 0).await
 }
 
 /// `pwritev(2)`.
-pub async fn pwritev(t: &Arc<Task>, fd: Fd, iov: UserAddr, count: usize, offset: i64) -> SysResult {
+pub(crate) async fn pwritev(
+    t: &Arc<Task>,
+    fd: Fd,
+    iov: UserAddr,
+    count: usize,
+    offset: i64,
+) -> SysResult {
     pwritev2(t, fd, iov, count, offset.max(-2), 0, 0).await
 }
 
 /// `preadv2(2)`: offset -1 means the description's own.
-pub async fn preadv2(
+pub(crate) async fn preadv2(
     t: &Arc<Task>,
     fd: Fd,
     iov: UserAddr,
@@ -305,7 +329,7 @@ pub async fn preadv2(
 }
 
 /// `pwritev2(2)`.
-pub async fn pwritev2(
+pub(crate) async fn pwritev2(
     t: &Arc<Task>,
     fd: Fd,
     iov: UserAddr,
@@ -338,7 +362,7 @@ fn vectored(
 }
 
 /// `lseek(2)`.
-pub fn lseek(t: &Arc<Task>, fd: Fd, offset: i64, whence: u32) -> SysResult {
+pub(crate) fn lseek(t: &Arc<Task>, fd: Fd, offset: i64, whence: u32) -> SysResult {
     let open = t.files()?.get(fd)?;
     let whence = match whence {
         0 => Whence::Set,

@@ -148,7 +148,7 @@ pub(super) fn sched_getaffinity(
     len: usize,
     mask: UserAddr,
 ) -> SysResult {
-    if len < 8 || len % 8 != 0 {
+    if len < 8 || !len.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
     }
     let affinity = find(task, tid)?.scheduling.lock().affinity & all_cpus(task);

@@ -89,7 +89,7 @@ pub(super) fn own_cred(t: &Arc<Task>) -> PeerCred {
 }
 
 /// `socket(2)`.
-pub fn socket(t: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> SysResult {
+pub(crate) fn socket(t: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> SysResult {
     let flags = OpenFlags::from_bits_retain(kind & !abi::SOCK_TYPE_MASK);
     if !(flags - (OpenFlags::NONBLOCK | OpenFlags::CLOEXEC)).is_empty() {
         return Err(Errno::EINVAL.into());
@@ -101,7 +101,7 @@ pub fn socket(t: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> SysResult
 }
 
 /// `socketpair(2)`.
-pub fn socketpair(
+pub(crate) fn socketpair(
     t: &Arc<Task>,
     family: i32,
     kind: u32,
@@ -221,7 +221,7 @@ pub(super) fn find(t: &Arc<Task>, name: &UnixName) -> Result<Arc<UnixSocket>, Er
 }
 
 /// `bind(2)`.
-pub fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
+pub(crate) fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let name = address_arg(t, addr, len)?;
     let unix = socket.unix()?;
@@ -259,14 +259,14 @@ pub fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
 }
 
 /// `listen(2)`.
-pub fn listen(t: &Arc<Task>, fd: Fd, backlog: i32) -> SysResult {
+pub(crate) fn listen(t: &Arc<Task>, fd: Fd, backlog: i32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     socket.unix()?.listen(backlog, own_cred(t))?;
     Ok(0)
 }
 
 /// `connect(2)`.
-pub async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
+pub(crate) async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let unix = socket.unix()?;
     let target = match address_arg(t, addr, len)? {
@@ -293,12 +293,12 @@ pub async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResu
 }
 
 /// `accept(2)`.
-pub async fn accept(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
+pub(crate) async fn accept(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
     accept4(t, fd, addr, len, 0).await
 }
 
 /// `accept4(2)`.
-pub async fn accept4(
+pub(crate) async fn accept4(
     t: &Arc<Task>,
     fd: Fd,
     addr: UserAddr,
@@ -358,21 +358,21 @@ pub(super) fn send_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::
 }
 
 /// `getsockname(2)`.
-pub fn getsockname(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
+pub(crate) fn getsockname(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
     let socket = Socket::get(t, fd)?;
     store_address(t, socket.unix()?.name().as_ref(), addr, len)?;
     Ok(0)
 }
 
 /// `getpeername(2)`.
-pub fn getpeername(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
+pub(crate) fn getpeername(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
     let socket = Socket::get(t, fd)?;
     store_address(t, socket.unix()?.peer_name()?.as_ref(), addr, len)?;
     Ok(0)
 }
 
 /// `shutdown(2)`.
-pub fn shutdown(t: &Arc<Task>, fd: Fd, how: u32) -> SysResult {
+pub(crate) fn shutdown(t: &Arc<Task>, fd: Fd, how: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let how = match how {
         0 => Shutdown::Read,
@@ -388,7 +388,7 @@ pub fn shutdown(t: &Arc<Task>, fd: Fd, how: u32) -> SysResult {
 const INERT: [i32; 9] = [1, 2, 5, 6, 9, 10, 11, 12, 15];
 
 /// `setsockopt(2)`.
-pub fn setsockopt(
+pub(crate) fn setsockopt(
     t: &Arc<Task>,
     fd: Fd,
     level: i32,
@@ -436,7 +436,7 @@ pub fn setsockopt(
 }
 
 /// `getsockopt(2)`.
-pub fn getsockopt(
+pub(crate) fn getsockopt(
     t: &Arc<Task>,
     fd: Fd,
     level: i32,

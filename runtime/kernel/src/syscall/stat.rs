@@ -50,7 +50,7 @@ fn encode(attr: &Attr) -> Stat {
 }
 
 /// `newfstatat(2)`.
-pub fn newfstatat(
+pub(crate) fn newfstatat(
     t: &Arc<Task>,
     dirfd: Fd,
     path: UserPath,
@@ -64,7 +64,7 @@ pub fn newfstatat(
 }
 
 /// `fstat(2)`.
-pub fn fstat(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
+pub(crate) fn fstat(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
     let open = t.files()?.get_any(fd)?;
     t.write_value(buf, &encode(&open.location().inode().attr()?))?;
     Ok(0)
@@ -110,7 +110,7 @@ fn encode_x(at: &Location, attr: &Attr) -> Statx {
 }
 
 /// `statx(2)`.
-pub fn statx(
+pub(crate) fn statx(
     t: &Arc<Task>,
     dirfd: Fd,
     path: UserPath,
@@ -169,7 +169,7 @@ fn statfs_flags(mount: &Mount) -> u32 {
 }
 
 /// `statfs(2)`.
-pub fn statfs(t: &Arc<Task>, path: UserPath, buf: UserAddr) -> SysResult {
+pub(crate) fn statfs(t: &Arc<Task>, path: UserPath, buf: UserAddr) -> SysResult {
     let path = path_arg(t, path)?;
     let at = walk(t, Fd(linux_abi::fcntl::AT_FDCWD), &path, WalkFlags::FOLLOW)?;
     t.write_value(buf, &encode_fs(&at.mount))?;
@@ -177,14 +177,20 @@ pub fn statfs(t: &Arc<Task>, path: UserPath, buf: UserAddr) -> SysResult {
 }
 
 /// `fstatfs(2)`.
-pub fn fstatfs(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
+pub(crate) fn fstatfs(t: &Arc<Task>, fd: Fd, buf: UserAddr) -> SysResult {
     let open = t.files()?.get_any(fd)?;
     t.write_value(buf, &encode_fs(&open.location().mount))?;
     Ok(0)
 }
 
 /// `readlinkat(2)`.
-pub fn readlinkat(t: &Arc<Task>, dirfd: Fd, path: UserPath, buf: UserAddr, len: i32) -> SysResult {
+pub(crate) fn readlinkat(
+    t: &Arc<Task>,
+    dirfd: Fd,
+    path: UserPath,
+    buf: UserAddr,
+    len: i32,
+) -> SysResult {
     let len = usize::try_from(len)
         .ok()
         .filter(|&len| len > 0)

@@ -178,7 +178,7 @@ fn remove(t: &Arc<Task>, at: &Location, name: UserAddr) -> SysResult {
 }
 
 /// `setxattr(2)`.
-pub fn setxattr(
+pub(crate) fn setxattr(
     t: &Arc<Task>,
     path: UserPath,
     name: UserAddr,
@@ -190,7 +190,7 @@ pub fn setxattr(
 }
 
 /// `lsetxattr(2)`.
-pub fn lsetxattr(
+pub(crate) fn lsetxattr(
     t: &Arc<Task>,
     path: UserPath,
     name: UserAddr,
@@ -202,7 +202,7 @@ pub fn lsetxattr(
 }
 
 /// `fsetxattr(2)`.
-pub fn fsetxattr(
+pub(crate) fn fsetxattr(
     t: &Arc<Task>,
     fd: Fd,
     name: UserAddr,
@@ -214,7 +214,7 @@ pub fn fsetxattr(
 }
 
 /// `getxattr(2)`.
-pub fn getxattr(
+pub(crate) fn getxattr(
     t: &Arc<Task>,
     path: UserPath,
     name: UserAddr,
@@ -225,7 +225,7 @@ pub fn getxattr(
 }
 
 /// `lgetxattr(2)`.
-pub fn lgetxattr(
+pub(crate) fn lgetxattr(
     t: &Arc<Task>,
     path: UserPath,
     name: UserAddr,
@@ -236,36 +236,42 @@ pub fn lgetxattr(
 }
 
 /// `fgetxattr(2)`.
-pub fn fgetxattr(t: &Arc<Task>, fd: Fd, name: UserAddr, value: UserAddr, size: usize) -> SysResult {
+pub(crate) fn fgetxattr(
+    t: &Arc<Task>,
+    fd: Fd,
+    name: UserAddr,
+    value: UserAddr,
+    size: usize,
+) -> SysResult {
     get(t, &fd_place(t, fd)?, name, value, size)
 }
 
 /// `listxattr(2)`.
-pub fn listxattr(t: &Arc<Task>, path: UserPath, names: UserAddr, size: usize) -> SysResult {
+pub(crate) fn listxattr(t: &Arc<Task>, path: UserPath, names: UserAddr, size: usize) -> SysResult {
     list(t, &path_place(t, path, true)?, names, size)
 }
 
 /// `llistxattr(2)`.
-pub fn llistxattr(t: &Arc<Task>, path: UserPath, names: UserAddr, size: usize) -> SysResult {
+pub(crate) fn llistxattr(t: &Arc<Task>, path: UserPath, names: UserAddr, size: usize) -> SysResult {
     list(t, &path_place(t, path, false)?, names, size)
 }
 
 /// `flistxattr(2)`.
-pub fn flistxattr(t: &Arc<Task>, fd: Fd, names: UserAddr, size: usize) -> SysResult {
+pub(crate) fn flistxattr(t: &Arc<Task>, fd: Fd, names: UserAddr, size: usize) -> SysResult {
     list(t, &fd_place(t, fd)?, names, size)
 }
 
 /// `removexattr(2)`.
-pub fn removexattr(t: &Arc<Task>, path: UserPath, name: UserAddr) -> SysResult {
+pub(crate) fn removexattr(t: &Arc<Task>, path: UserPath, name: UserAddr) -> SysResult {
     remove(t, &path_place(t, path, true)?, name)
 }
 
 /// `lremovexattr(2)`.
-pub fn lremovexattr(t: &Arc<Task>, path: UserPath, name: UserAddr) -> SysResult {
+pub(crate) fn lremovexattr(t: &Arc<Task>, path: UserPath, name: UserAddr) -> SysResult {
     remove(t, &path_place(t, path, false)?, name)
 }
 
 /// `fremovexattr(2)`.
-pub fn fremovexattr(t: &Arc<Task>, fd: Fd, name: UserAddr) -> SysResult {
+pub(crate) fn fremovexattr(t: &Arc<Task>, fd: Fd, name: UserAddr) -> SysResult {
     remove(t, &fd_place(t, fd)?, name)
 }

@@ -263,7 +263,7 @@ impl Task {
         if !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK) {
             signals.altstack = altstack;
         }
-        if child.signals().add_thread(child.tid(), signals).is_err() {
+        if !child.signals().add_thread(child.tid(), signals) {
             return Err(Errno::EAGAIN);
         }
         if !flags.contains(CloneFlags::THREAD) {

@@ -71,10 +71,9 @@ impl Task {
         }
         .build();
         let signals = ThreadSignals::new(task.notify(), SigSet::EMPTY);
-        process
-            .signals()
-            .add_thread(pid, signals)
-            .map_err(|_| Errno::EAGAIN)?;
+        if !process.signals().add_thread(pid, signals) {
+            return Err(Errno::EAGAIN);
+        }
         let mut table = kernel.processes().lock();
         table.insert(
             pid,

@@ -152,10 +152,7 @@ impl Runner {
         let forced = match kind {
             FaultKind::Alignment => Some((SIGBUS, BUS_ADRALN)),
             FaultKind::Bus => Some((SIGBUS, BUS_ADRERR)),
-            FaultKind::Translation | FaultKind::Permission => match self.repair(addr, access) {
-                Ok(()) => None,
-                Err(signal) => Some(signal),
-            },
+            FaultKind::Translation | FaultKind::Permission => self.repair(addr, access).err(),
         };
         let Some((signal, code)) = forced else { return };
         self.task.note_fault(esr);

@@ -274,14 +274,13 @@ impl ProcessTimers {
             drop(state);
             return self.arm(kernel, process, id, generation, basis, at);
         }
-        let mut missed = 0;
-        if timer.interval == 0 {
-            timer.next = 0;
-        } else {
-            missed = (time - timer.next) / timer.interval;
-            timer.next += timer.interval * (missed + 1);
+        match (time - timer.next).checked_div(timer.interval) {
+            None => timer.next = 0,
+            Some(missed) => {
+                timer.next += timer.interval * (missed + 1);
+                timer.overrun += missed;
+            }
         }
-        timer.overrun += missed;
         let (signal, target) = (
             timer.signal,
             timer.thread.map_or(Target::Process, Target::Thread),

@@ -8,9 +8,12 @@ use linux_abi::Errno;
 use crate::error::SysResult;
 use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Whence};
 
+/// Fills a buffer with random bytes.
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// Where random bytes come from.
 #[derive(Clone)]
-pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Random(Arc<Fill>);
 
 impl Random {
     /// A source that calls `fill`.
