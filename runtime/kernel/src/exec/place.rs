@@ -233,7 +233,9 @@ impl Builder<'_> {
                 page_floor(at)
             };
             if segment.mem_len > segment.file_len && segment.file_len > 0 {
-                self.clear_tail(file_end, mapped_end.min(at + segment.mem_len), segment.prot)?;
+                // To the end of the page: the dynamic linker's first allocations lie behind
+                // its own data and are not cleared again.
+                self.clear_tail(file_end, mapped_end, segment.prot)?;
             }
             if mem_end > mapped_end {
                 self.map(
