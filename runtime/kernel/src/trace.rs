@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use linux_abi::nr;
+use linux_abi::signal::SigInfo;
 
 use crate::error::{Restart, SysErr, SysResult};
 use crate::syscall::{self, Call};
@@ -72,8 +73,21 @@ impl Trace {
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
+    /// The program did what the processor refuses, before the signal for it is looked
+    /// at: a program that it kills leaves this line.
+    pub(crate) fn fault(self, task: &Task, info: &SigInfo, pc: u64) {
+        let name = linux_abi::signal::name(info.signo).unwrap_or("signal");
+        let line = format!(
+            "[pid {:>5}] --- {name} {{si_code={}, si_addr={:#x}, pc={pc:#x}}} ---\n",
+            task.tid(),
+            info.code,
+            info.fields[0]
+        );
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
     /// A signal is delivered.
-    pub(crate) fn signal(self, task: &Task, info: &linux_abi::signal::SigInfo) {
+    pub(crate) fn signal(self, task: &Task, info: &SigInfo) {
         let name = linux_abi::signal::name(info.signo);
         let name = name.map_or_else(|| format!("SIGRT_{}", info.signo - 32), str::to_owned);
         let line = format!(

@@ -133,8 +133,7 @@ impl Runner {
             Trap::PcAlignment => self.raise_at_pc(SIGBUS, BUS_ADRALN),
             Trap::SpAlignment => {
                 let sp = self.task.registers().sp();
-                self.task
-                    .force_signal(SigInfo::new(SIGBUS, BUS_ADRALN).with_addr(sp));
+                self.blame(SigInfo::new(SIGBUS, BUS_ADRALN).with_addr(sp));
             }
         }
         Step::GoOn
@@ -143,8 +142,16 @@ impl Runner {
     fn raise_at_pc(&mut self, signal: i32, code: i32) {
         let pc = self.task.registers().pc();
         self.was_preempted = true;
-        self.task
-            .force_signal(SigInfo::new(signal, code).with_addr(pc));
+        self.blame(SigInfo::new(signal, code).with_addr(pc));
+    }
+
+    /// Sends the program the signal for what its last instruction did.
+    fn blame(&self, info: SigInfo) {
+        if let Some(trace) = self.task.kernel.trace() {
+            let pc = self.task.registers().pc();
+            trace.fault(&self.task, &info, pc);
+        }
+        self.task.force_signal(info);
     }
 
     fn fault(&mut self, addr: GuestAddr, access: Access, kind: FaultKind, esr: u64) {
@@ -165,8 +172,7 @@ impl Runner {
             self.task.signals().start_group_exit(status);
             return;
         }
-        self.task
-            .force_signal(SigInfo::new(signal, code).with_addr(addr.0));
+        self.blame(SigInfo::new(signal, code).with_addr(addr.0));
     }
 
     fn repair(&self, addr: GuestAddr, access: Access) -> Result<(), (i32, i32)> {
