@@ -115,9 +115,10 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     let stub = args.stub.load()?;
     let store = global.open_store()?;
     let progress = global.progress();
+    let options = args.fetch.options(image)?;
     let names = std::iter::once(image).chain(&args.change.layer);
     let images = names
-        .map(|name| args.fetch.load(name, &store, &*progress))
+        .map(|name| args.fetch.load(name, &options, &store, &*progress))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let request = Request {
         images: &images,

@@ -39,7 +39,8 @@ pub(super) fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Outcome
         offline: true,
         ..args.fetch.clone()
     };
-    let image = fetch.load(&args.target, &global.open_store()?, &Quiet)?;
+    let options = fetch.options(&args.target)?;
+    let image = fetch.load(&args.target, &options, &global.open_store()?, &Quiet)?;
     if args.json {
         output::print_json(&describe_image(&image))?;
     } else {

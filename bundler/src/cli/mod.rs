@@ -15,6 +15,7 @@ mod inspect;
 mod list;
 mod output;
 mod pull;
+mod push;
 mod store;
 mod stub;
 mod update;
@@ -101,6 +102,8 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Write the image for other tools: OCI layout, OCI archive, docker archive
     Export(export::ExportArgs),
+    /// Upload the image to a registry
+    Push(push::PushArgs),
     /// Build a bundle again from the image it was made of
     Update(update::UpdateArgs),
     /// Tell what the store holds
@@ -176,6 +179,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Extract(args)) => extract::run(&args, global),
         Some(Command::Diff(args)) => diff::run(&args, global),
         Some(Command::Export(args)) => export::run(&args, global),
+        Some(Command::Push(args)) => push::run(&args, global),
         Some(Command::Update(args)) => update::run(&args, global),
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),

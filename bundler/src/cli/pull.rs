@@ -20,7 +20,8 @@ pub(super) struct PullArgs {
 pub(super) fn run(args: &PullArgs, global: &Global) -> anyhow::Result<Outcome> {
     let store = global.open_store()?;
     let progress = global.progress();
-    let image = args.fetch.load(&args.image, &store, &*progress)?;
+    let options = args.fetch.options(&args.image)?;
+    let image = args.fetch.load(&args.image, &options, &store, &*progress)?;
     drop(progress);
     if args.json {
         output::print_json(&super::inspect::describe_image(&image))?;

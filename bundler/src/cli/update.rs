@@ -61,9 +61,10 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
         registry: args.registry.clone(),
     };
     let names = references(provenance, args)?;
+    let options = fetch.options(names.first().map_or("", String::as_str))?;
     let images = names
         .iter()
-        .map(|name| fetch.load(name, &store, &*progress))
+        .map(|name| fetch.load(name, &options, &store, &*progress))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let change = recorded(provenance, &args.file.display().to_string())?;
     let request = Request {

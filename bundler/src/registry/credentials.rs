@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Credentials as Docker and Podman keep them.
+//! Credentials: given by hand, or as Docker and Podman keep them.
 //!
 //! Files are asked in this order: the one named by an option or by
 //! `REGISTRY_AUTH_FILE`, Podman's of the session, Podman's of the user, Docker's.
@@ -25,6 +25,24 @@ const DEFAULT_REGISTRY_KEY: &str = "https://index.docker.io/v1/";
 const NOT_FOUND: &str = "credentials not found";
 /// The user name that marks the secret as an identity token.
 const TOKEN_USER: &str = "<token>";
+
+/// A user and password for one registry, given by hand. The password never
+/// appears in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The registry; no other host gets them.
+    pub registry: String,
+    /// The name.
+    pub user: String,
+    /// The secret.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({:?}, {:?}, ...)", self.registry, self.user)
+    }
+}
 
 /// Who the user is to a registry. The secret never appears in `Debug`.
 #[derive(Clone, PartialEq, Eq)]

@@ -99,9 +99,18 @@ impl Endpoint {
         if let Some(found) = self.credentials.get() {
             return Ok(found.as_ref());
         }
-        let file = self.options.auth_file.as_deref();
-        let env = |name: &str| std::env::var_os(name);
-        let found = credentials::find(file, &self.key, &self.repository, &env)?;
+        let login = self.options.login.as_ref();
+        let found = match login.filter(|login| login.registry == self.key) {
+            Some(login) => Some(Credentials::Basic {
+                user: login.user.clone(),
+                password: login.password.clone(),
+            }),
+            None => {
+                let file = self.options.auth_file.as_deref();
+                let env = |name: &str| std::env::var_os(name);
+                credentials::find(file, &self.key, &self.repository, &env)?
+            }
+        };
         Ok(self.credentials.get_or_init(|| found).as_ref())
     }
 

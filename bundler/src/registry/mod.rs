@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use credentials::Login;
 pub use error::{Missing, RegistryError, Shown};
 pub use policy::Policy;
 pub use pull::Fetched;
@@ -37,6 +38,8 @@ pub use retry::Retry;
 pub struct RegistryOptions {
     /// Credentials, instead of Podman's and Docker's own files.
     pub auth_file: Option<PathBuf>,
+    /// User and password, before any file is asked.
+    pub login: Option<Login>,
     /// Certificates (PEM) trusted beside the system's.
     pub ca_file: Option<PathBuf>,
     /// Plain HTTP to registries on this machine.

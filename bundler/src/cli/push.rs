@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `elfuse-bundle push FILE IMAGE`: the bundle's image into a registry.
+
+use std::path::PathBuf;
+
+use super::fetch::RegistryArgs;
+use super::{Global, Outcome, output};
+use crate::bundle::Bundle;
+use crate::progress::human_bytes;
+use crate::push::push;
+use crate::reference::Reference;
+
+/// What to push, and where to.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "The image has the same digests in the registry as in the bundle.\n\nExamples:\n  elfuse-bundle push ./alpine registry.example/team/alpine:mine\n  elfuse-bundle push ./alpine localhost:5000/alpine:mine --insecure"
+)]
+pub(super) struct PushArgs {
+    /// The bundle
+    file: PathBuf,
+    /// The name it gets: [REGISTRY/]REPOSITORY[:TAG]
+    image: Reference,
+    /// Print what was pushed as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(super) fn run(args: &PushArgs, global: &Global) -> anyhow::Result<Outcome> {
+    let bundle = Bundle::open(&args.file)?;
+    let progress = global.progress();
+    let pushed = push(
+        &bundle,
+        &args.image,
+        &args.registry.options(&args.image.to_string())?,
+        &*progress,
+    )?;
+    drop(progress);
+    if args.json {
+        output::print_json(&pushed)?;
+    } else if !global.quiet {
+        println!(
+            "{}  {}  sent {}",
+            pushed.reference,
+            pushed.digest,
+            human_bytes(pushed.sent)
+        );
+    }
+    Ok(Outcome::Success)
+}
