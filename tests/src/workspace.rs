@@ -66,6 +66,20 @@ pub fn stub() -> Result<PathBuf> {
     )
 }
 
+/// The simulator: what `cargo xtask test` built, or the newest that is there.
+///
+/// # Errors
+/// It is not built.
+pub fn simulator() -> Result<PathBuf> {
+    let builds = ["target/release/elfuse-sim", "target/debug/elfuse-sim"];
+    let written = |build: &&str| {
+        let file = root().join(build).metadata();
+        file.and_then(|file| file.modified()).ok()
+    };
+    let newest = builds.into_iter().max_by_key(written).unwrap_or(builds[0]);
+    program("ELFUSE_SIM", newest)
+}
+
 fn program(variable: &str, default: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| root().join(default), PathBuf::from);
     ensure!(

@@ -10,6 +10,7 @@ mod cross;
 mod macho;
 mod packages;
 mod process;
+mod run;
 mod rust_src;
 mod stub;
 mod tally;
@@ -54,6 +55,16 @@ enum Task {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Builds the simulator, then runs a program of a root directory in it
+    ///
+    /// `cargo xtask run ROOTFS [OPTIONS] -- PROGRAM ARGS`; the exit status is the
+    /// program's.
+    #[command(disable_help_flag = true)]
+    Run {
+        /// What elfuse-sim gets: `DIR --strace -- ls -l`, `--help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Builds the documentation of all crates
     Doc,
     /// Builds what is stale, then runs elfuse-bundle with ARGS
@@ -97,13 +108,7 @@ fn run(task: Task) -> Result<()> {
             check,
             filter,
         } => {
-            test::run(
-                &test::Suites {
-                    long,
-                    check,
-                },
-                &filter,
-            )?;
+            test::run(&test::Suites { long, check }, &filter)?;
         }
         Task::Doc => {
             let mut doc = process::cargo();
@@ -111,6 +116,7 @@ fn run(task: Task) -> Result<()> {
             process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
         Task::Bundle { args } => bundle::run(&args)?,
+        Task::Run { args } => run::run(&args)?,
     }
     Ok(())
 }

@@ -33,12 +33,14 @@ pub(crate) const SIMULATOR: &[Package] = &[
 /// To make test images and to judge what comes out.
 pub(crate) const TESTS: &[Package] = &[
     package("attr", "setfattr"),
+    package("bubblewrap", "bwrap"),
     package("debootstrap", "debootstrap"),
     package("docker-registry", "docker-registry"),
     package("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
     package("jq", "jq"),
     package("libcap2-bin", "setcap"),
     package("llvm", "llvm-objdump"),
+    package("proot", "proot"),
     package("python3-venv", "python3"),
     package("qemu-user-static", "qemu-aarch64-static"),
     package("skopeo", "skopeo"),

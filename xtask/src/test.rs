@@ -28,6 +28,7 @@ pub(crate) fn run(suites: &Suites, filter: &[String]) -> Result<()> {
     test.args(["test", "--locked", "--workspace", "--no-fail-fast", "--"])
         .args(filter);
     test.env("ELFUSE_BUNDLE", bundler).env("ELFUSE_STUB", image);
+    test.env("ELFUSE_SIM", crate::run::build()?);
     if suites.long {
         test.env("ELFUSE_TEST_LONG", "1");
     }

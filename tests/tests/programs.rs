@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Unmodified Linux programs in the simulator: each test runs programs of Debian's
+//! arm64 packages and compares all that they print with what Linux gives, which is
+//! either known or asked of the same program under `qemu-user`.
+
+#[path = "programs/roots.rs"]
+mod roots;
+#[path = "programs/shells.rs"]
+mod shells;
