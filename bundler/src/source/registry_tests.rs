@@ -21,7 +21,10 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// What a registry holds, by path below `/v2/a/b/`.
 #[derive(Default, Clone)]
-struct Content(Arc<Mutex<HashMap<String, (String, Vec<u8>)>>>);
+struct Content(Arc<Mutex<HashMap<String, Typed>>>);
+
+/// Media type and bytes.
+type Typed = (String, Vec<u8>);
 
 impl Content {
     fn put(&self, path: &str, media_type: &str, bytes: &[u8]) {
