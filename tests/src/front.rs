@@ -5,7 +5,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -36,6 +38,10 @@ pub struct Rules {
     pub token: Option<String>,
     /// `user:password` that the token costs.
     pub login: Option<String>,
+    /// `user:password` that every request must carry.
+    pub basic: Option<String>,
+    /// How long every blob takes to arrive.
+    pub delay: Duration,
     /// What to spoil.
     pub fault: Option<Fault>,
 }
@@ -51,6 +57,14 @@ pub struct Seen {
     pub range: Option<String>,
 }
 
+impl Seen {
+    /// Whether it asked for the bytes of a blob.
+    #[must_use]
+    pub fn is_blob(&self) -> bool {
+        self.method == "GET" && self.path.contains("/blobs/")
+    }
+}
+
 /// A listening front; threads end with the test's process.
 pub struct Front {
     address: SocketAddr,
@@ -62,6 +76,9 @@ struct State {
     address: SocketAddr,
     rules: Mutex<Rules>,
     seen: Mutex<Vec<Seen>>,
+    /// Blobs on their way now, and the most there ever were.
+    blobs: AtomicUsize,
+    most_blobs: AtomicUsize,
 }
 
 impl Front {
@@ -78,6 +95,8 @@ impl Front {
             address,
             rules,
             seen,
+            blobs: AtomicUsize::new(0),
+            most_blobs: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -99,6 +118,12 @@ impl Front {
     /// From now on.
     pub fn set(&self, rules: Rules) {
         *lock(&self.state.rules) = rules;
+    }
+
+    /// The largest number of blobs that were on their way at one time.
+    #[must_use]
+    pub fn most_blobs_at_once(&self) -> usize {
+        self.state.most_blobs.load(Ordering::SeqCst)
     }
 
     /// Takes the list of requests so far.
@@ -130,10 +155,29 @@ impl State {
         {
             return self.ask_for_token(client, &path);
         }
+        if let Some(login) = &rules.basic
+            && request.header("authorization") != Some(&format!("Basic {}", base64(login)))
+        {
+            let challenge = "WWW-Authenticate: Basic realm=\"test\"\r\n";
+            return respond(client, "401 Unauthorized", challenge, b"{}");
+        }
         match self.spoil_request() {
             Some(refusal) => respond(client, refusal, "", b"{}"),
-            None => self.pass_on(client, reader, request, &method, &path, rules.fault),
+            None => {
+                let is_blob = method == "GET" && path.contains("/blobs/");
+                let _counted = is_blob.then(|| self.count_blob());
+                if is_blob {
+                    std::thread::sleep(rules.delay);
+                }
+                self.pass_on(client, reader, request, is_blob, rules.fault)
+            }
         }
+    }
+
+    fn count_blob(&self) -> Counted<'_> {
+        let now = self.blobs.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_blobs.fetch_max(now, Ordering::SeqCst);
+        Counted(&self.blobs)
     }
 
     /// Whether this request is refused whatever it is for.
@@ -192,8 +236,7 @@ impl State {
         client: &TcpStream,
         rest: BufReader<&TcpStream>,
         mut request: Head,
-        method: &str,
-        path: &str,
+        is_blob: bool,
         fault: Option<Fault>,
     ) -> io::Result<()> {
         let server = TcpStream::connect(self.upstream)?;
@@ -213,8 +256,8 @@ impl State {
         });
         let mut answer = BufReader::new(&server);
         let head = Head::read(&mut answer)?;
-        let is_blob = method == "GET" && path.contains("/blobs/") && head.first.contains(" 20");
-        match fault.filter(|_| is_blob) {
+        let is_spoiled = is_blob && head.first.contains(" 20");
+        match fault.filter(|_| is_spoiled) {
             Some(fault) => self.pass_spoiled(client, head, answer, fault)?,
             None => {
                 (&*client).write_all(&head.encode())?;
@@ -263,6 +306,15 @@ impl State {
             }
             _ => false,
         }
+    }
+}
+
+/// One of those counted, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

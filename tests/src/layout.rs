@@ -9,6 +9,9 @@ use std::path::Path;
 use elfuse_payload::Digest;
 use serde_json::{Value, json};
 
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// One layer blob with what the manifest and configuration say about it.
 #[derive(Debug, Clone)]
 pub struct LayerBlob {
@@ -38,6 +41,40 @@ impl LayerBlob {
 /// # Errors
 /// What writing a file says.
 pub fn write(dir: &Path, layers: &[LayerBlob]) -> io::Result<()> {
+    let mut manifest = image(dir, "arm64", layers)?;
+    manifest["platform"] = json!({ "architecture": "arm64", "os": "linux" });
+    finish(dir, manifest)
+}
+
+/// Writes a layout with one index, tagged `latest`, of an image for each
+/// architecture; returns the digests of their manifests.
+///
+/// # Errors
+/// What writing a file says.
+pub fn write_index(dir: &Path, images: &[(&str, &[LayerBlob])]) -> io::Result<Vec<String>> {
+    let mut manifests = Vec::new();
+    for (architecture, layers) in images {
+        let mut manifest = image(dir, architecture, layers)?;
+        manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
+        manifests.push(manifest);
+    }
+    let digest = |manifest: &Value| manifest["digest"].as_str().unwrap_or_default().to_owned();
+    let digests = manifests.iter().map(digest).collect();
+    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
+    finish(dir, blob(dir, INDEX, index.to_string().as_bytes())?)?;
+    Ok(digests)
+}
+
+/// Names the only document of the layout `latest`.
+fn finish(dir: &Path, mut document: Value) -> io::Result<()> {
+    document["annotations"] = json!({ "org.opencontainers.image.ref.name": "latest" });
+    let index = json!({ "schemaVersion": 2, "manifests": [document] });
+    fs::write(dir.join("index.json"), index.to_string())?;
+    fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+}
+
+/// Writes the blobs of one image and describes its manifest.
+fn image(dir: &Path, architecture: &str, layers: &[LayerBlob]) -> io::Result<Value> {
     fs::create_dir_all(dir.join("blobs/sha256"))?;
     let mut descriptors = Vec::new();
     for layer in layers {
@@ -48,7 +85,7 @@ pub fn write(dir: &Path, layers: &[LayerBlob]) -> io::Result<()> {
         .map(|layer| layer.diff_id.to_string())
         .collect();
     let config = json!({
-        "architecture": "arm64",
+        "architecture": architecture,
         "os": "linux",
         "config": {},
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
@@ -58,19 +95,13 @@ pub fn write(dir: &Path, layers: &[LayerBlob]) -> io::Result<()> {
         "application/vnd.oci.image.config.v1+json",
         config.to_string().as_bytes(),
     )?;
-    let manifest_type = "application/vnd.oci.image.manifest.v1+json";
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": manifest_type,
+        "mediaType": MANIFEST,
         "config": config,
         "layers": descriptors,
     });
-    let mut manifest = blob(dir, manifest_type, manifest.to_string().as_bytes())?;
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": "latest" });
-    manifest["platform"] = json!({ "architecture": "arm64", "os": "linux" });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    fs::write(dir.join("index.json"), index.to_string())?;
-    fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
+    blob(dir, MANIFEST, manifest.to_string().as_bytes())
 }
 
 fn blob(dir: &Path, media_type: &str, bytes: &[u8]) -> io::Result<Value> {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A real registry on a loopback port, filled by skopeo. It ends with the test.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use elfuse_payload::Digest;
 
 use crate::workspace::run;
 
@@ -23,6 +25,25 @@ impl Registry {
     /// # Errors
     /// It does not start.
     pub fn start() -> Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// Starts one that speaks TLS with this certificate and key.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_tls(certificate: &Path, key: &Path) -> Result<Self> {
+        Self::start_with(Some((certificate, key)))
+    }
+
+    fn start_with(tls: Option<(&Path, &Path)>) -> Result<Self> {
+        let tls = tls.map_or_else(String::new, |(certificate, key)| {
+            format!(
+                "  tls:\n    certificate: {}\n    key: {}\n",
+                certificate.display(),
+                key.display()
+            )
+        });
         let storage = tempfile::Builder::new()
             .prefix("elfuse-registry")
             .tempdir()?;
@@ -34,7 +55,7 @@ impl Registry {
             format!(
                 "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\n\
                  storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-                 http:\n  addr: {address}\n",
+                 http:\n  addr: {address}\n{tls}",
                 data.display()
             ),
         )?;
@@ -82,6 +103,29 @@ impl Registry {
         ]);
         skopeo.arg(format!("oci:{}:{tag}", layout.display()));
         run(skopeo.arg(format!("docker://{}/{name}", self.address))).map(drop)
+    }
+}
+
+impl Registry {
+    /// Stores a document that no tool would make as `name:tag`, and returns
+    /// its digest.
+    ///
+    /// # Errors
+    /// The registry does not take it.
+    pub fn put_manifest(&self, name: &str, tag: &str, kind: &str, bytes: &[u8]) -> Result<Digest> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let head = format!(
+            "PUT /v2/{name}/manifests/{tag} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            bytes.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(bytes)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 201"), "put manifest: {answer}");
+        Ok(Digest::of(bytes))
     }
 }
 
