@@ -192,6 +192,21 @@ CASE(limit_raise_needs_privilege)
 	limit.rlim_max = 200;
 	CHECK_ERR(setrlimit(RLIMIT_NOFILE, &limit), EPERM);
 }
+CASE(ioprio_is_kept_and_inherited)
+{
+	int best_effort_3 = 2 << 13 | 3;
+	CHECK_EQ(syscall(SYS_ioprio_get, 1, 0), 0);
+	CHECK_EQ(syscall(SYS_ioprio_set, 1, 0, best_effort_3), 0);
+	CHECK_EQ(syscall(SYS_ioprio_get, 1, getpid()), best_effort_3);
+	pid_t pid = fork();
+	if (!pid)
+		_exit(syscall(SYS_ioprio_get, 1, 0) != best_effort_3);
+	CHECK_CHILD_OK(pid);
+	CHECK_ERR(syscall(SYS_ioprio_set, 1, 0, 4 << 13), EINVAL);
+	CHECK_ERR(syscall(SYS_ioprio_set, 1, 0, 1), EINVAL);
+	CHECK_ERR(syscall(SYS_ioprio_get, 4, 0), EINVAL);
+}
+
 CASE(getpriority_is_biased) { CHECK_EQ(syscall(SYS_getpriority, PRIO_PROCESS, 0), 20); }
 CASE(setpriority_lowers)
 {

@@ -133,8 +133,8 @@ impl Guest {
         let differences = differences(&linux, &ours);
         assert!(
             differences.is_empty(),
-            "{:?}: - Linux, + simulator:\n{differences}",
-            self.command
+            "{}: - Linux, + simulator:\n{differences}",
+            self.line()
         );
         ours
     }
@@ -146,8 +146,14 @@ impl Guest {
     #[must_use]
     pub fn prints(&self) -> String {
         let outcome = self.run();
-        assert_eq!(outcome.status, 0, "{:?}: {outcome:#?}", self.command);
+        assert_eq!(outcome.status, 0, "{}: {outcome:#?}", self.line());
         outcome.stdout
+    }
+
+    /// The beginning of the command line: scripts are long.
+    fn line(&self) -> String {
+        let line = self.command.join(" ");
+        line.chars().take(100).collect()
     }
 
     fn timed(&self) -> Command {

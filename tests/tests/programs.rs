@@ -3,7 +3,10 @@
 //! arm64 packages and compares all that they print with what Linux gives, which is
 //! either known or asked of the same program under `qemu-user`.
 
+#[path = "programs/applets.rs"]
+mod applets;
 #[path = "programs/roots.rs"]
 mod roots;
+
 #[path = "programs/shells.rs"]
 mod shells;

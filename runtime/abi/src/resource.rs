@@ -107,3 +107,22 @@ pub const PRIO_PROCESS: i32 = 0;
 pub const PRIO_PGRP: i32 = 1;
 /// Priority of a user.
 pub const PRIO_USER: i32 = 2;
+
+/// Where the class starts in a priority of input and output.
+pub const IOPRIO_CLASS_SHIFT: i32 = 13;
+/// Levels of a class.
+pub const IOPRIO_LEVELS: i32 = 8;
+/// Follows the nice value.
+pub const IOPRIO_CLASS_NONE: i32 = 0;
+/// Real time.
+pub const IOPRIO_CLASS_RT: i32 = 1;
+/// Best effort.
+pub const IOPRIO_CLASS_BE: i32 = 2;
+/// Only when nobody else wants anything.
+pub const IOPRIO_CLASS_IDLE: i32 = 3;
+/// One process.
+pub const IOPRIO_WHO_PROCESS: i32 = 1;
+/// A process group.
+pub const IOPRIO_WHO_PGRP: i32 = 2;
+/// A user.
+pub const IOPRIO_WHO_USER: i32 = 3;

@@ -16,6 +16,7 @@ mod events;
 mod fcntl;
 mod futex;
 mod identity;
+mod ioprio;
 mod link;
 mod memory;
 mod message;

@@ -33,7 +33,7 @@ fn find(task: &Arc<Task>, tid: i32) -> Result<Arc<Task>, Errno> {
     table.task(tid).map(Arc::clone).ok_or(Errno::ESRCH)
 }
 
-fn may_change(task: &Task, other: &Task) -> bool {
+pub(super) fn may_change(task: &Task, other: &Task) -> bool {
     let (mine, theirs) = (task.creds(), other.creds());
     let uid = mine.uid.effective;
     uid == theirs.uid.effective || uid == theirs.uid.real || mine.has_cap(CAP_SYS_NICE)
@@ -184,7 +184,7 @@ pub(super) fn getcpu(
 }
 
 /// The tasks that `which` and `who` mean for priorities.
-fn affected(task: &Arc<Task>, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
+pub(super) fn affected(task: &Arc<Task>, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
     if which == PRIO_PROCESS {
         return find(task, who).map(|one| vec![one]);
     }

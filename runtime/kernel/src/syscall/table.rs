@@ -11,9 +11,9 @@ use linux_abi::Errno;
 
 use super::args::{FromArg, UserPath, UserPtr, UserStr};
 use super::{
-    Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, link, memory,
-    message, mount, open, pidfd, poll, process, rw, sched, signal, socket, stat, system, time,
-    timer, xattr,
+    Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, ioprio, link,
+    memory, message, mount, open, pidfd, poll, process, rw, sched, signal, socket, stat, system,
+    time, timer, xattr,
 };
 use crate::file::Fd;
 use crate::mm::UserAddr;
@@ -122,6 +122,8 @@ syscalls! {
     27 inotify_add_watch(fd: Fd, path: UserPath, mask: u32) => sync events::inotify_add_watch;
     28 inotify_rm_watch(fd: Fd, wd: i32) => sync events::inotify_rm_watch;
     29 ioctl(fd: Fd, request: u32, arg: u64) => sync fcntl::ioctl;
+    30 ioprio_set(which: i32, who: i32, priority: i32) => sync ioprio::ioprio_set;
+    31 ioprio_get(which: i32, who: i32) => sync ioprio::ioprio_get;
     32 flock(fd: Fd, operation: u32) => async fcntl::flock;
     33 mknodat(dirfd: Fd, path: UserPath, mode: u32, dev: u32) => sync link::mknodat;
     34 mkdirat(dirfd: Fd, path: UserPath, mode: u32) => sync link::mkdirat;

@@ -66,6 +66,7 @@ impl Task {
                 priority: 0,
                 resets_on_fork: false,
                 affinity: u64::MAX,
+                io_priority: 0,
                 timer_slack: 50_000,
             },
         }

@@ -120,6 +120,8 @@ pub struct Scheduling {
     pub resets_on_fork: bool,
     /// Processors it may run on.
     pub affinity: u64,
+    /// Class and level for input and output; 0 follows `nice`.
+    pub io_priority: i32,
     /// Timer slack in nanoseconds.
     pub timer_slack: u64,
 }
