@@ -76,10 +76,7 @@ impl Source for AppleStore {
     fn load(&self, context: &FetchContext<'_>) -> Result<Image, SourceError> {
         let (store, root) = self.find()?;
         let files = Dir(store.join("content"));
-        let blobs = Blobs {
-            files: &files,
-            context,
-        };
+        let blobs = Blobs { files: &files };
         let name = self.reference.to_string();
         image::select(&blobs, &root, &name, context.platform)
     }

@@ -16,7 +16,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use serde::Deserialize;
 
 use super::archive::Archive;
-use super::files::{Claim, Files, digest, each, verify};
+use super::files::{self, Files, digest, each};
 use super::{FetchContext, Source, SourceError};
 use crate::image::{self, BlobHandle, BlobSource, Image, ImageError, MAX_LAYERS, digest_of};
 
@@ -109,7 +109,6 @@ impl Source for DockerArchive {
 /// The image with the manifest made for it.
 struct Converted<'a> {
     archive: &'a Archive,
-    context: &'a FetchContext<'a>,
     manifest: Vec<u8>,
     config: Vec<u8>,
     /// Entry of each layer.
@@ -121,7 +120,7 @@ impl<'a> Converted<'a> {
         archive: &'a Archive,
         saved: &Saved,
         config: Vec<u8>,
-        context: &'a FetchContext<'a>,
+        context: &FetchContext<'_>,
     ) -> Result<Self, SourceError> {
         let config_digest = Digest::of(&config);
         if let Some(stated) = digest_in(&saved.config).filter(|stated| *stated != config_digest) {
@@ -160,7 +159,6 @@ impl<'a> Converted<'a> {
         let layers = described.iter().map(|layer| layer.digest);
         Ok(Self {
             archive,
-            context,
             manifest,
             config,
             layers: layers.zip(names.iter().cloned()).collect(),
@@ -186,23 +184,12 @@ impl BlobSource for Converted<'_> {
     }
 
     fn layers(&self, blobs: &[Descriptor]) -> Result<Vec<BlobHandle>, SourceError> {
-        let claim = |blob: &Descriptor| {
+        let layer = |blob: &Descriptor| {
             let digest = digest_of(blob)?;
-            let name = self.layers.get(&digest).cloned().unwrap_or_default();
-            let (handle, size) = self.archive.file(&name)?;
-            Ok(Claim {
-                path: self.archive.path().join(name),
-                blob: handle,
-                digest,
-                size,
-            })
+            let name = self.layers.get(&digest).map_or("", String::as_str);
+            files::layer(self.archive, name, digest, blob.size())
         };
-        let claims: Vec<_> = blobs
-            .iter()
-            .map(claim)
-            .collect::<Result<_, SourceError>>()?;
-        verify(&claims, self.context)?;
-        Ok(claims.into_iter().map(|claim| claim.blob).collect())
+        blobs.iter().map(layer).collect()
     }
 }
 

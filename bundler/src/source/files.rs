@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files by name, in a directory or in an archive, and comparing them with
-//! their digests on all cores.
+//! Files by name, in a directory or in an archive, and their digests, several
+//! at once.
 
 use std::fs;
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use elfuse_payload::{Digest, Sha256Stream};
 
-use super::{FetchContext, SourceError};
+use super::SourceError;
 use crate::image::{BlobHandle, ImageError, MAX_DOCUMENT};
 
 /// Where the files of an image are found by name.
@@ -60,43 +60,24 @@ impl Files for Dir {
     }
 }
 
-/// A file and what it should be.
-pub(super) struct Claim {
-    pub(super) path: PathBuf,
-    pub(super) blob: BlobHandle,
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-}
-
-/// Compares files with their digests and sizes, several at once.
-pub(super) fn verify(claims: &[Claim], context: &FetchContext<'_>) -> Result<(), SourceError> {
-    let total = claims.iter().map(|claim| claim.size).sum();
-    let task = context.progress.task("check layers", Some(total));
-    each(claims, context.threads, |claim| {
-        let (actual, size) = digest(&claim.blob, &claim.path, &|n| task.advance(n))?;
-        check(claim, actual, size)
-    })?;
-    task.finish();
-    Ok(())
-}
-
-fn check(claim: &Claim, actual: Digest, size: u64) -> Result<(), SourceError> {
-    if size != claim.size {
-        return Err(ImageError::Size {
-            digest: claim.digest,
-            expected: claim.size,
-            actual: size,
-        }
-        .into());
+/// A layer's file of the right size. Its digest is checked by whoever reads it
+/// all, which is the squash, and only if no earlier result can be used.
+pub(super) fn layer(
+    files: &dyn Files,
+    name: &str,
+    digest: Digest,
+    expected: u64,
+) -> Result<BlobHandle, SourceError> {
+    let (blob, actual) = files.file(name)?;
+    if actual == expected {
+        return Ok(blob);
     }
-    if actual != claim.digest {
-        return Err(ImageError::Content {
-            expected: claim.digest,
-            actual,
-        }
-        .into());
+    Err(ImageError::Size {
+        digest,
+        expected,
+        actual,
     }
-    Ok(())
+    .into())
 }
 
 /// Does `work` for each item on `threads` threads; stops at the first error.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use oci_spec::image::{Descriptor, ImageIndex};
 
 use super::archive::Archive;
-use super::files::{Claim, Dir, Files, verify};
+use super::files::{self, Dir, Files};
 use super::{FetchContext, Source, SourceError};
 use crate::image::{self, BlobHandle, BlobSource, Image, digest_of};
 
@@ -96,10 +96,7 @@ impl Source for Layout {
             SourceError::format(self.path.join("index.json"), error.to_string())
         })?;
         let root = self.choose(&index)?;
-        let blobs = Blobs {
-            files: &*files,
-            context,
-        };
+        let blobs = Blobs { files: &*files };
         image::select(&blobs, &root, &self.reference(), context.platform)
     }
 }
@@ -107,23 +104,11 @@ impl Source for Layout {
 /// The blobs in `blobs/sha256` of a directory or an archive.
 pub(super) struct Blobs<'a> {
     pub(super) files: &'a dyn Files,
-    pub(super) context: &'a FetchContext<'a>,
 }
 
 impl Blobs<'_> {
     fn name(blob: &Descriptor) -> Result<String, SourceError> {
         Ok(format!("blobs/sha256/{}", digest_of(blob)?.hex()))
-    }
-
-    fn claim(&self, blob: &Descriptor) -> Result<Claim, SourceError> {
-        let name = Self::name(blob)?;
-        let (handle, _) = self.files.file(&name)?;
-        Ok(Claim {
-            path: self.files.path().join(name),
-            blob: handle,
-            digest: digest_of(blob)?,
-            size: blob.size(),
-        })
     }
 }
 
@@ -135,11 +120,10 @@ impl BlobSource for Blobs<'_> {
     }
 
     fn layers(&self, blobs: &[Descriptor]) -> Result<Vec<BlobHandle>, SourceError> {
-        let claims: Vec<_> = blobs
-            .iter()
-            .map(|blob| self.claim(blob))
-            .collect::<Result<_, SourceError>>()?;
-        verify(&claims, self.context)?;
-        Ok(claims.into_iter().map(|claim| claim.blob).collect())
+        let layer = |blob: &Descriptor| {
+            let name = Self::name(blob)?;
+            files::layer(self.files, &name, digest_of(blob)?, blob.size())
+        };
+        blobs.iter().map(layer).collect()
     }
 }

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Decompresses a layer on a thread of its own.
+//! Reads and decompresses a layer, on two threads.
 //!
-//! The decoder fills fixed buffers and hands each, shared, to two readers: the
-//! one that hashes the whole stream and the one that takes it apart. Buffers
-//! return to the pool when both are done, so memory is the pool, and the
-//! decoder, which is the slowest of the three, never waits for hashing.
+//! [`feed`] reads the blob and hashes it; [`pump`] decompresses what it reads and
+//! hands each piece, shared, to two readers: the one that hashes the whole stream
+//! and the one that takes it apart. Pieces live in fixed buffers that return to
+//! their pool when the last reader is done, so memory is the pools, and the
+//! decoder, which is the slowest of all, waits for nobody's hashing.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use elfuse_payload::{Digest, Sha256Stream};
 
 use super::gunzip::{Checksum, Gunzip};
 use crate::image::LayerMediaType;
 
 const CHUNK: usize = 256 << 10;
+/// Buffers for what was decompressed.
 const CHUNKS: usize = 8;
+/// Pieces on their way between two threads.
+pub(crate) const QUEUE: usize = 4;
 
 /// A piece of the uncompressed stream; returns its buffer when dropped.
 pub(crate) struct Chunk {
@@ -39,45 +44,88 @@ impl Drop for Chunk {
 /// What readers receive: pieces in order, or the error that ended them.
 pub(crate) type Piece = io::Result<Arc<Chunk>>;
 
-/// Decompresses `blob` and sends every piece to both readers. Ends at the end
-/// of the stream, after an error, or when a reader has gone away.
+/// Buffers that are used again and again.
+struct Pool {
+    home: Sender<Vec<u8>>,
+    free: Receiver<Vec<u8>>,
+}
+
+impl Pool {
+    fn new(count: usize) -> Self {
+        let (home, free) = bounded(count);
+        for _ in 0..count {
+            let _ = home.send(Vec::with_capacity(CHUNK));
+        }
+        Self { home, free }
+    }
+
+    /// The next piece of `source`, which is empty at its end. Waits for a buffer.
+    fn fill(&self, source: &mut dyn Read) -> io::Result<Chunk> {
+        let mut bytes = self.free.recv().unwrap_or_default();
+        bytes.resize(CHUNK, 0);
+        let mut chunk = Chunk {
+            bytes,
+            home: self.home.clone(),
+        };
+        let filled = fill(source, &mut chunk.bytes)?;
+        chunk.bytes.truncate(filled);
+        Ok(chunk)
+    }
+}
+
+/// Reads `blob` to its end and returns the digest and length of what it read.
+/// Sends every piece to the decoder as long as that wants any: a blob that
+/// cannot be decoded may simply not be the right one.
+pub(crate) fn feed(mut blob: impl Read, decoder: &Sender<Piece>) -> io::Result<(Digest, u64)> {
+    let pool = Pool::new(QUEUE + 2);
+    let mut hash = Sha256Stream::new();
+    let mut is_wanted = true;
+    loop {
+        let chunk = match pool.fill(&mut blob) {
+            Ok(chunk) => Arc::new(chunk),
+            Err(error) => {
+                let _ = decoder.send(Err(error.kind().into()));
+                return Err(error);
+            }
+        };
+        if chunk.bytes().is_empty() {
+            let length = hash.length();
+            return Ok((hash.finish(), length));
+        }
+        // First to the decoder, which has the longer way to go.
+        is_wanted = is_wanted && decoder.send(Ok(Arc::clone(&chunk))).is_ok();
+        hash.update(chunk.bytes());
+    }
+}
+
+/// Decompresses what [`feed`] sends and sends every piece to both readers. Ends
+/// at the end of the stream, after an error, or when a reader has gone away.
 pub(crate) fn pump(
     media_type: LayerMediaType,
     checksum: Checksum,
-    blob: Box<dyn Read + Send>,
+    blob: Pieces,
     hasher: &Sender<Arc<Chunk>>,
     parser: &Sender<Piece>,
 ) {
-    let mut decoder = match decoder(media_type, checksum, blob) {
-        Ok(decoder) => decoder,
-        Err(error) => {
-            let _ = parser.send(Err(error));
-            return;
-        }
-    };
-    let (home, pool) = bounded(CHUNKS);
-    for _ in 0..CHUNKS {
-        let _ = home.send(Vec::with_capacity(CHUNK));
+    if let Err(error) = decode(media_type, checksum, blob, hasher, parser) {
+        let _ = parser.send(Err(error));
     }
-    while let Ok(mut bytes) = pool.recv() {
-        bytes.resize(CHUNK, 0);
-        let filled = match fill(&mut *decoder, &mut bytes) {
-            Ok(filled) => filled,
-            Err(error) => {
-                let _ = parser.send(Err(error));
-                return;
-            }
-        };
-        bytes.truncate(filled);
-        if filled == 0 {
-            return;
-        }
-        let chunk = Arc::new(Chunk {
-            bytes,
-            home: home.clone(),
-        });
-        if hasher.send(Arc::clone(&chunk)).is_err() || parser.send(Ok(chunk)).is_err() {
-            return;
+}
+
+fn decode(
+    media_type: LayerMediaType,
+    checksum: Checksum,
+    blob: Pieces,
+    hasher: &Sender<Arc<Chunk>>,
+    parser: &Sender<Piece>,
+) -> io::Result<()> {
+    let mut decoder = decoder(media_type, checksum, blob)?;
+    let pool = Pool::new(CHUNKS);
+    loop {
+        let chunk = Arc::new(pool.fill(&mut *decoder)?);
+        let is_end = chunk.bytes().is_empty();
+        if is_end || hasher.send(Arc::clone(&chunk)).is_err() || parser.send(Ok(chunk)).is_err() {
+            return Ok(());
         }
     }
 }
@@ -85,15 +133,13 @@ pub(crate) fn pump(
 fn decoder(
     media_type: LayerMediaType,
     checksum: Checksum,
-    blob: Box<dyn Read + Send>,
+    blob: Pieces,
 ) -> io::Result<Box<dyn Read>> {
     Ok(match media_type {
         LayerMediaType::Tar => Box::new(blob),
-        LayerMediaType::Gzip => {
-            Box::new(Gunzip::new(BufReader::with_capacity(CHUNK, blob), checksum))
-        }
+        LayerMediaType::Gzip => Box::new(Gunzip::new(blob, checksum)),
         // The decoder refuses windows of more than 128 MiB by default.
-        LayerMediaType::Zstd => Box::new(zstd::Decoder::new(blob)?),
+        LayerMediaType::Zstd => Box::new(zstd::Decoder::with_buffer(blob)?),
     })
 }
 

@@ -69,6 +69,24 @@ pub enum SquashError {
         /// The cause.
         source: std::io::Error,
     },
+    /// The blob is shorter or longer than the manifest says.
+    #[error("check layer {layer}: it is {} than the {expected} bytes of the manifest", than(*.actual, *.expected))]
+    Size {
+        /// The layer's digest.
+        layer: Digest,
+        /// From the manifest.
+        expected: u64,
+        /// Bytes that were read; of a longer one, one more than expected.
+        actual: u64,
+    },
+    /// The blob does not have the digest that names it.
+    #[error("check layer {layer}: its digest is {actual}")]
+    Blob {
+        /// The layer's digest.
+        layer: Digest,
+        /// Of what was read.
+        actual: Digest,
+    },
     /// The uncompressed layer is not what the image configuration names.
     #[error(
         "check layer {layer}: uncompressed digest is {actual}, the configuration says {expected}"
@@ -129,6 +147,14 @@ pub enum SquashError {
     /// The squashed layer cannot be written.
     #[error("write squashed layer: {0}")]
     Write(#[source] std::io::Error),
+}
+
+fn than(actual: u64, expected: u64) -> &'static str {
+    if actual < expected {
+        "shorter"
+    } else {
+        "longer"
+    }
 }
 
 fn after(entry: &Name) -> String {

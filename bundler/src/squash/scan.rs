@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads layers: decompress, hash, take apart, keep the contents.
 //!
-//! Each layer runs three threads (decode, hash, parse) and several layers run
-//! at once; they share only the account of limits. A layer's entries leave
-//! [`scan`] only after its uncompressed digest has been found right.
+//! Each layer runs four threads (read, decode, hash, parse) and several layers
+//! run at once; they share only the account of limits. A layer's entries leave
+//! [`scan`] only after the digests of its blob, which nobody need have checked
+//! before, and of what that decompresses to have been found right.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -14,16 +15,13 @@ use std::thread;
 use crossbeam_channel::{Receiver, bounded};
 use elfuse_payload::{Digest, Sha256Stream};
 
-use super::decode::{Chunk, Pieces, pump};
+use super::decode::{Chunk, Pieces, QUEUE, feed, pump};
 use super::error::SquashError;
 use super::gunzip::Checksum;
 use super::limits::Account;
 use super::parse::{LayerId, Scanned, parse};
 use crate::image::Layer;
 use crate::progress::{Progress, Task};
-
-/// Pieces on their way between two threads.
-const QUEUE: usize = 4;
 
 /// What scanning needs besides the layer.
 pub(crate) struct Scan<'a> {
@@ -81,43 +79,72 @@ fn scan_layer(layer: &Layer, index: usize, scan: &Scan<'_>) -> Result<Scanned, S
         Some(layer.size),
     );
     let task: Arc<dyn Task> = Arc::from(task);
-    let counted = Box::new(Counted {
-        inner: blob,
+    let counted = Counted {
+        // One byte more than it may have is enough to see that it is too long.
+        inner: blob.take(layer.size.saturating_add(1)),
         task: Arc::clone(&task),
-    });
+    };
     let id = LayerId {
         digest: layer.digest,
         size: layer.size,
         source: u32::try_from(index).unwrap_or(u32::MAX),
     };
+    // A digest of the whole makes gzip's own checksum pointless.
+    let checksum = match layer.diff_id {
+        Some(_) => Checksum::Skip,
+        None => Checksum::Verify,
+    };
+    let (feed_in, feed_out) = bounded(QUEUE);
     let (hash_in, hash_out) = bounded(QUEUE);
     let (parse_in, parse_out) = bounded(QUEUE);
-    let (scanned, actual) = thread::scope(|scope| {
-        // A digest of the whole makes gzip's own checksum pointless.
-        let checksum = match layer.diff_id {
-            Some(_) => Checksum::Skip,
-            None => Checksum::Verify,
-        };
-        scope.spawn(move || pump(layer.media_type, checksum, counted, &hash_in, &parse_in));
+    let (blob, diff_id, scanned) = thread::scope(|scope| {
+        let reader = scope.spawn(move || feed(counted, &feed_in));
+        let blob = Pieces::new(feed_out);
+        scope.spawn(move || pump(layer.media_type, checksum, blob, &hash_in, &parse_in));
         let hasher = scope.spawn(move || hash(&hash_out));
         let scanned = parse(Pieces::new(parse_out), id, scan.account, scan.scratch);
-        (
-            scanned,
-            hasher
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        )
+        (join(reader), join(hasher), scanned)
     });
+    // The wrong blob explains everything else that may be wrong.
+    check_blob(layer, blob.map_err(read_error)?)?;
     let scanned = scanned?;
-    if let Some(expected) = layer.diff_id.filter(|expected| *expected != actual) {
-        return Err(SquashError::DiffId {
+    check_diff_id(layer, diff_id)?;
+    task.finish();
+    Ok(scanned)
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn check_blob(layer: &Layer, (actual, length): (Digest, u64)) -> Result<(), SquashError> {
+    if length != layer.size {
+        return Err(SquashError::Size {
             layer: layer.digest,
-            expected,
+            expected: layer.size,
+            actual: length,
+        });
+    }
+    if actual != layer.digest {
+        return Err(SquashError::Blob {
+            layer: layer.digest,
             actual,
         });
     }
-    task.finish();
-    Ok(scanned)
+    Ok(())
+}
+
+fn check_diff_id(layer: &Layer, actual: Digest) -> Result<(), SquashError> {
+    match layer.diff_id {
+        Some(expected) if expected != actual => Err(SquashError::DiffId {
+            layer: layer.digest,
+            expected,
+            actual,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The first twelve digits, as people quote digests.
@@ -138,12 +165,12 @@ fn hash(pieces: &Receiver<Arc<Chunk>>) -> Digest {
     stream.finish()
 }
 
-struct Counted {
-    inner: Box<dyn Read + Send>,
+struct Counted<R> {
+    inner: R,
     task: Arc<dyn Task>,
 }
 
-impl Read for Counted {
+impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.task.advance(count as u64);

@@ -87,8 +87,8 @@ fn layer_that_is_not_what_the_config_says_is_refused() {
     let mut made = old(&[], &layers());
     made.put("1/layer.tar", layer("b", "3"));
     place.write("a.tar", &made.tar());
-    let message = error(place.load("docker-archive", "a.tar"));
-    assert!(message.contains("the content has digest"), "{message}");
+    let message = place.refusal("docker-archive", "a.tar");
+    assert!(message.contains("its digest is"), "{message}");
     let mut made = old(&[], &layers());
     let list = String::from_utf8(made.0["manifest.json"].clone()).unwrap();
     made.put("manifest.json", list.replace(",\"1/layer.tar\"", ""));

@@ -16,6 +16,7 @@ use super::{FetchContext, PullPolicy, Source, SourceError, parse, split_name};
 use crate::image::{Image, Platform};
 use crate::progress::Quiet;
 use crate::registry::RegistryOptions;
+use crate::squash::{SquashError, SquashOptions, squash};
 use crate::store::Store;
 
 /// Names and contents, as a directory or an archive will have them.
@@ -144,14 +145,27 @@ impl Place {
         })
     }
 
-    /// The squashed names of an image.
-    pub(super) fn squash(&self, image: &Image) -> Vec<String> {
-        let options = crate::squash::SquashOptions {
+    fn try_squash(&self, image: &Image) -> Result<Vec<u8>, SquashError> {
+        let options = SquashOptions {
             scratch: self.store.scratch_dir(),
-            ..Default::default()
+            ..SquashOptions::default()
         };
         let mut out = Vec::new();
-        crate::squash::squash(&image.layers, &options, &Quiet, &mut out).unwrap();
+        squash(&image.layers, &options, &Quiet, &mut out)?;
+        Ok(out)
+    }
+
+    /// Why an image is refused, when it is loaded or when its layers are read.
+    pub(super) fn refusal(&self, kind: &str, name: &str) -> String {
+        match self.load(kind, name) {
+            Ok(image) => self.try_squash(&image).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The squashed names of an image.
+    pub(super) fn squash(&self, image: &Image) -> Vec<String> {
+        let out = self.try_squash(image).unwrap();
         let tar = zstd::decode_all(&out[..]).unwrap();
         let mut tar = tar::Archive::new(&tar[..]);
         let names = tar.entries().unwrap().map(|entry| {

@@ -142,29 +142,39 @@ fn wrong_uncompressed_digest_names_the_layer() {
 }
 
 #[test]
-fn damaged_blobs_name_the_layer() {
+fn blob_that_is_not_the_one_named_is_refused_whatever_it_holds() {
     let fixture = Fixture::new();
     let options = fixture.options(Transforms::default());
+    let refused = |layer: &Layer, bytes: &[u8]| {
+        fs::write(fixture.path().join(layer.digest.hex()), bytes).expect("a file");
+        let layers = std::slice::from_ref(layer);
+        squash(layers, &options, &Quiet, &mut Vec::new()).expect_err("refused")
+    };
     for media_type in [
         LayerMediaType::Tar,
         LayerMediaType::Gzip,
         LayerMediaType::Zstd,
     ] {
-        let layer = fixture.layer(media_type, &sample());
-        let path = fixture.path().join(layer.digest.hex());
-        let bytes = fs::read(&path).expect("the blob");
-        fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
-        let error = squash(
-            std::slice::from_ref(&layer),
-            &options,
-            &Quiet,
-            &mut Vec::new(),
-        )
-        .expect_err("cut");
+        let mut layer = fixture.layer(media_type, &sample());
+        let good = fs::read(fixture.path().join(layer.digest.hex())).expect("the blob");
+        layer.diff_id = None;
+        let error = refused(&layer, &good[..good.len() / 2]);
         assert!(
-            error.to_string().contains(&layer.digest.to_string()),
-            "{error}"
+            matches!(error, SquashError::Size { layer: digest, actual, .. }
+                if digest == layer.digest && actual == good.len() as u64 / 2)
         );
+        let error = refused(&layer, &[&good[..], &[0; 10]].concat());
+        assert!(error.to_string().contains("longer than the"), "{error}");
+        for at in [0, good.len() / 2, good.len() - 1] {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            let error = refused(&layer, &bytes);
+            assert!(
+                matches!(error, SquashError::Blob { layer: digest, actual }
+                    if digest == layer.digest && actual == Digest::of(&bytes)),
+                "{error}"
+            );
+        }
     }
 }
 
