@@ -15,6 +15,7 @@ mod extract;
 mod hypervisor;
 mod locate;
 mod options;
+pub mod volume;
 
 use std::ffi::OsString;
 use std::fs::File;
