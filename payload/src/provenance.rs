@@ -3,7 +3,8 @@
 //!
 //! [`Provenance`] is written as JSON with fields in the order declared here and
 //! maps sorted, so equal values have equal bytes. It holds nothing of the
-//! building host and no time but what the image or `SOURCE_DATE_EPOCH` says.
+//! building host, no time but what the image or `SOURCE_DATE_EPOCH` says, and of
+//! its sources only what does not depend on the way they came.
 //! Unknown fields of a later version are ignored, an unknown `version` is not.
 
 use std::collections::BTreeMap;
@@ -61,31 +62,18 @@ pub struct Tool {
 /// An image that went into a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// As the user named it, without a path of the building host.
+    /// Its full name, with a tag or else with the manifest's digest; for an
+    /// image without one the kind of place it came from, such as `rootfs`.
     pub reference: String,
-    /// Digest of the index that the manifest was chosen from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<Digest>,
-    /// Digest of the manifest.
+    /// Digest of the manifest, where it has one that others know it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Digest>,
-    /// Digest of the config.
+    /// Digest of the config: the image's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Digest>,
-    /// The layers, the lowest first.
+    /// Digests of the uncompressed layers, the lowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<SourceLayer>,
-}
-
-/// A layer of a source image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceLayer {
-    /// Media type in the manifest.
-    pub media_type: String,
-    /// Digest of the blob.
-    pub digest: Digest,
-    /// Length of the blob.
-    pub size: u64,
+    pub diff_ids: Vec<Digest>,
 }
 
 /// What an image runs on, in the words of OCI.

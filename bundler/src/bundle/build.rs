@@ -9,7 +9,7 @@ use elfuse_payload::Digest;
 use elfuse_payload::provenance::{self, Provenance};
 
 use super::{BundleError, Contents, Overrides, config, write};
-use crate::image::{Image, LayerMediaType};
+use crate::image::Image;
 use crate::macho::Template;
 use crate::progress::Progress;
 use crate::squash::cache::squash_cached;
@@ -158,22 +158,13 @@ fn provenance(request: &Request<'_>, base: &Image) -> Provenance {
     }
 }
 
+/// What does not depend on how the image came: in a registry, a layout and an
+/// archive, blobs of the same image may be compressed in different ways.
 fn source(image: &Image) -> provenance::Source {
-    let layer = |layer: &crate::image::Layer| provenance::SourceLayer {
-        media_type: match layer.media_type {
-            LayerMediaType::Tar => "application/vnd.oci.image.layer.v1.tar",
-            LayerMediaType::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            LayerMediaType::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-        }
-        .to_owned(),
-        digest: layer.digest,
-        size: layer.size,
-    };
     provenance::Source {
         reference: image.reference.clone(),
-        index: image.index_digest,
-        manifest: Some(image.manifest_digest),
+        manifest: image.published,
         config: Some(image.config_digest),
-        layers: image.layers.iter().map(layer).collect(),
+        diff_ids: image.layers.iter().filter_map(|l| l.diff_id).collect(),
     }
 }

@@ -11,9 +11,14 @@ use super::stub::StubArgs;
 use super::{Global, Outcome, output};
 use crate::bundle::{self, Overrides, Overwrite, Request};
 use crate::progress::human_bytes;
+use crate::reference::Reference;
 use crate::squash::{Limits, SquashOptions};
 use crate::transform::inject::What;
 use crate::transform::{Addition, Strip, Transforms};
+
+/// Compression level unless another is asked for: the fastest whose output is
+/// near the best.
+const DEFAULT_LEVEL: i32 = 3;
 
 /// What to build and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +32,10 @@ pub(super) struct BuildArgs {
     /// Replace a file that is no bundle
     #[arg(long)]
     force: bool,
+    /// Record this as the image's name; for images from files, which do not
+    /// know where they can be had
+    #[arg(long, value_name = "NAME[:TAG][@DIGEST]")]
+    name: Option<Reference>,
     /// Print what was built as JSON
     #[arg(long)]
     json: bool,
@@ -85,7 +94,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub(super) run_option: Vec<String>,
     /// Zstandard level
-    #[arg(long, value_name = "1..19", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    #[arg(long, value_name = "1..19", default_value_t = DEFAULT_LEVEL, value_parser = clap::value_parser!(i32).range(1..=19))]
     compression_level: i32,
     /// Accept images that expand to any size and number of files
     #[arg(long)]
@@ -117,9 +126,12 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     let progress = global.progress();
     let options = args.fetch.options(image)?;
     let names = std::iter::once(image).chain(&args.change.layer);
-    let images = names
+    let mut images = names
         .map(|name| args.fetch.load(name, &options, &store, &*progress))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    if let (Some(name), Some(base)) = (&args.name, images.first_mut()) {
+        base.rename(name)?;
+    }
     let request = Request {
         images: &images,
         squash: args.change.squash(store.scratch_dir())?,
@@ -211,7 +223,11 @@ impl ChangeArgs {
                 .iter()
                 .map(move |spec| transform(name, container(spec).as_deref()))
         });
-        let flags = [("strip", self.strip), ("strip-auto", self.strip_auto)];
+        let flags = [
+            ("strip", self.strip),
+            ("strip-auto", self.strip_auto),
+            ("no-limits", self.no_limits),
+        ];
         let flags = flags.iter().filter(|(_, is_set)| *is_set);
         let prefixes = self
             .strip_prefix
@@ -226,6 +242,9 @@ impl ChangeArgs {
         let texts = texts
             .iter()
             .filter_map(|(name, v)| Some(transform(name, Some(v.as_deref()?))));
+        let level = self.compression_level.to_string();
+        let level = (self.compression_level != DEFAULT_LEVEL)
+            .then(|| transform("compression-level", Some(&level)));
         let env = self.env.iter().map(|pair| transform("env", Some(pair)));
         let labels = self.label.iter().map(|pair| transform("label", Some(pair)));
         added
@@ -234,6 +253,7 @@ impl ChangeArgs {
             .chain(texts)
             .chain(env)
             .chain(labels)
+            .chain(level)
             .collect()
     }
 }

@@ -79,6 +79,14 @@ pub enum ImageError {
         /// What there is.
         present: Vec<String>,
     },
+    /// A name that another image has.
+    #[error("name image {actual}: the name's digest is {stated}")]
+    Name {
+        /// In the name.
+        stated: Digest,
+        /// The image.
+        actual: Digest,
+    },
     /// The config lists another number of layers than the manifest.
     #[error("read config {config}: {ids} diff_ids for {layers} layers")]
     LayerCount {

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use elfuse_payload::Digest;
 use oci_spec::image::ImageConfiguration;
 
+use crate::reference::Reference;
+
 pub use error::ImageError;
 pub use platform::{InvalidPlatform, Platform};
 pub(crate) use select::MAX_LAYERS;
@@ -25,8 +27,12 @@ pub use select::{BlobSource, MANIFEST_TYPES, MAX_DOCUMENT, digest_of, select};
 /// An image for one platform, every document checked.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// As the user named it.
+    /// What provenance calls it: its full name with a tag or else a digest, or
+    /// the kind of place it came from.
     pub reference: String,
+    /// Of the manifest that others know the image by; `None` where the source
+    /// has none and made `manifest` itself.
+    pub published: Option<Digest>,
     /// The index that the manifest was chosen from, the outermost.
     pub index_digest: Option<Digest>,
     /// Of `manifest`.
@@ -45,6 +51,32 @@ pub struct Image {
     pub annotations: BTreeMap<String, String>,
     /// The lowest first.
     pub layers: Vec<Layer>,
+}
+
+impl Image {
+    /// Gives the image its full name. A name with a tag is one that may move; a
+    /// name without stays with this manifest.
+    ///
+    /// # Errors
+    /// [`ImageError::Name`] if the name's digest is another image's.
+    pub fn rename(&mut self, name: &Reference) -> Result<(), ImageError> {
+        if let Some(stated) = name.digest() {
+            let own = [self.published, self.index_digest];
+            if self.published.is_some() && !own.contains(&Some(stated)) {
+                return Err(ImageError::Name {
+                    stated,
+                    actual: self.manifest_digest,
+                });
+            }
+            // An archive cannot tell; whoever names it does.
+            self.published = self.published.or(Some(stated));
+        }
+        self.reference = match (name.tag(), self.published) {
+            (None, Some(manifest)) => format!("{}@{manifest}", name.name()),
+            (tag, _) => format!("{}:{}", name.name(), tag.unwrap_or_default()),
+        };
+        Ok(())
+    }
 }
 
 /// How a layer's tar is compressed.

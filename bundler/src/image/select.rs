@@ -164,6 +164,7 @@ impl<S: BlobSource> Search<'_, S> {
         let layers = layers.into_iter().zip(blobs);
         Ok(Some(Image {
             reference: self.reference.to_owned(),
+            published: Some(digest),
             index_digest: self.index,
             manifest_digest: digest,
             config_digest,

@@ -77,7 +77,9 @@ impl Source for AppleStore {
         let (store, root) = self.find()?;
         let files = Dir(store.join("content"));
         let blobs = Blobs { files: &files };
-        let name = self.reference.to_string();
+        // With its scheme, so that an update looks here again and not in a
+        // registry, where the name may be somebody else's.
+        let name = format!("apple:{}", self.reference);
         image::select(&blobs, &root, &name, context.platform)
     }
 }

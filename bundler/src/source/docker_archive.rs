@@ -102,7 +102,10 @@ impl Source for DockerArchive {
             format!("docker-archive:{name}")
         });
         let root = blobs.root()?;
-        image::select(&blobs, &root, &reference, context.platform)
+        let mut image = image::select(&blobs, &root, &reference, context.platform)?;
+        // The manifest was made here and is nobody else's.
+        image.published = None;
+        Ok(image)
     }
 }
 

@@ -95,12 +95,22 @@ pub fn parse(text: &str) -> Result<Box<dyn Source>, SourceError> {
     })
 }
 
-/// Whether a reference, as an [`Image`] has it, means files of one machine.
+/// Whether a reference means something on this machine, not in a registry.
 #[must_use]
 pub fn is_local(reference: &str) -> bool {
-    const LOCAL: [&str; 5] = ["oci", "oci-archive", "docker-archive", "rootfs", "tar"];
-    let kind = reference.split(':').next().unwrap_or(reference);
-    LOCAL.contains(&kind)
+    has_path(reference) || kind(reference) == "apple"
+}
+
+/// Whether a reference means files by their path, which an [`Image`] leaves out
+/// of its own: it would have to be told again.
+#[must_use]
+pub fn has_path(reference: &str) -> bool {
+    const KINDS: [&str; 5] = ["oci", "oci-archive", "docker-archive", "rootfs", "tar"];
+    KINDS.contains(&kind(reference))
+}
+
+fn kind(reference: &str) -> &str {
+    reference.split(':').next().unwrap_or(reference)
 }
 
 /// Splits `PATH[:NAME]` or `PATH[@DIGEST]`: the path is the longest that

@@ -150,6 +150,7 @@ fn image(reference: &str, layer: Layer, platform: &Platform) -> Result<Image, So
     })?;
     Ok(Image {
         reference: reference.to_owned(),
+        published: None,
         index_digest: None,
         manifest_digest: Digest::of(&manifest),
         manifest,

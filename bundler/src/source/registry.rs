@@ -56,7 +56,8 @@ impl Source for Registry {
             oci_digest(&pin.digest)?,
         );
         let name = self.reference.to_string();
-        let image = image::select(&remote, &root, &name, context.platform)?;
+        let mut image = image::select(&remote, &root, &name, context.platform)?;
+        image.rename(&self.reference)?;
         if self.reference.digest().is_none() {
             context.store.set_pin(&pin)?;
         }

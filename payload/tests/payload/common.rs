@@ -136,10 +136,9 @@ pub(crate) fn provenance() -> Provenance {
         },
         sources: vec![Source {
             reference: "example.test/tool:1".into(),
-            index: None,
             manifest: Some(Digest::of(b"manifest")),
             config: None,
-            layers: Vec::new(),
+            diff_ids: Vec::new(),
         }],
         platform: Platform {
             os: "linux".into(),

@@ -149,7 +149,7 @@ fn apples_store_is_read_by_full_name() {
     place.write("apple/state.json", state.as_bytes());
     let store = |name: &str| AppleStore::at(place.path("apple"), name.parse().unwrap());
     let image = place.load_from(&store("box")).unwrap();
-    assert_eq!(image.reference, "docker.io/library/box:latest");
+    assert_eq!(image.reference, "apple:docker.io/library/box:latest");
     assert_eq!(place.squash(&image).len(), 4);
     let message = error(place.load_from(&store("box:2")));
     assert!(
