@@ -93,14 +93,20 @@ impl Registry {
     /// # Errors
     /// skopeo fails.
     pub fn fill(&self, layout: &Path, tag: &str, name: &str) -> Result<()> {
+        self.copy(layout, tag, name, "--preserve-digests")
+    }
+
+    /// Copies `layout:tag` to `name` here, with layers compressed by gzip.
+    ///
+    /// # Errors
+    /// skopeo fails.
+    pub fn fill_with_gzip(&self, layout: &Path, tag: &str, name: &str) -> Result<()> {
+        self.copy(layout, tag, name, "--dest-compress-format=gzip")
+    }
+
+    fn copy(&self, layout: &Path, tag: &str, name: &str, how: &str) -> Result<()> {
         let mut skopeo = Command::new("skopeo");
-        skopeo.args([
-            "copy",
-            "--quiet",
-            "--all",
-            "--preserve-digests",
-            "--dest-tls-verify=false",
-        ]);
+        skopeo.args(["copy", "--quiet", "--all", how, "--dest-tls-verify=false"]);
         skopeo.arg(format!("oci:{}:{tag}", layout.display()));
         run(skopeo.arg(format!("docker://{}/{name}", self.address))).map(drop)
     }
