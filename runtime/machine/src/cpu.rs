@@ -6,15 +6,15 @@
 //! page: no register goes through the hypervisor. A kick cancels the guest where it
 //! is; the interrupt line then brings it into the shim, which saves the registers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::addr::{LINEAR_BASE, SHIM_BASE};
 use crate::hv::{Exit, Kick, Reg, SysReg, Vcpu};
 use crate::layout::{
-    CMD_ICACHE, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR, CPU_COMMAND, CPU_FAST_CALLS,
-    CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT, CPU_TLBI_LIST, CPU_TTBR, HVC_IRQ, HVC_SYNC,
+    CMD_ICACHE, CMD_LOAD, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR, CPU_COMMAND,
+    CPU_FAST_CALLS, CPU_KICK, CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT, CPU_TLBI_LIST, CPU_TTBR,
+    HVC_IRQ, HVC_KICK, HVC_SYNC,
 };
 use crate::machine::{MachineError, Shared};
 use crate::registry::Slot;
@@ -110,16 +110,20 @@ pub enum Trap {
 }
 
 /// Stops a [`Cpu`] from any thread: the current run, or the next.
+///
+/// The word in the processor's page is written first. The shim reads it on its way to
+/// the guest, so a kick is never lost, whether or not the hypervisor remembers one
+/// that comes between two runs.
 #[derive(Clone)]
 pub struct KickHandle {
-    flag: Arc<AtomicBool>,
+    page: Arc<Frame>,
     hv: Arc<dyn Kick>,
 }
 
 impl KickHandle {
     /// Does it.
     pub fn kick(&self) {
-        self.flag.store(true, Ordering::SeqCst);
+        self.page.long(CPU_KICK).store(1, Ordering::SeqCst);
         self.hv.kick();
     }
 }
@@ -128,23 +132,24 @@ impl KickHandle {
 pub struct Cpu {
     vcpu: Box<dyn Vcpu>,
     shared: Arc<Shared>,
-    page: Frame,
+    page: Arc<Frame>,
     id: u64,
     slot: Arc<Slot>,
-    flag: Arc<AtomicBool>,
     last_thread: u64,
     last_ttbr: u64,
     last_code: u64,
     fast_calls: u64,
     /// Last change seen, by ASID.
-    seen: HashMap<u16, u64>,
-    irq_is_pending: bool,
+    seen: Vec<u64>,
 }
+
+/// One for each ASID.
+const ASIDS: usize = 1 << 16;
 
 impl Cpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, MachineError> {
         let mut vcpu = shared.vm.create_vcpu()?;
-        let page = shared.slab.alloc()?;
+        let page = Arc::new(shared.slab.alloc()?);
         let registers = [
             (SysReg::MAIR, MAIR),
             (SysReg::TCR, TCR),
@@ -159,18 +164,14 @@ impl Cpu {
         for (register, value) in registers {
             vcpu.set_sys_reg(register, value)?;
         }
-        // A fresh processor must be told its state (facts/hvf.md 1.11).
+        // A fresh processor must be told its state (docs/hvf.md, "A fresh processor").
         vcpu.set_reg(Reg::Cpsr, 0x3c5)?;
         vcpu.set_reg(Reg::Pc, SHIM_BASE + RESUME)?;
-        let flag = Arc::new(AtomicBool::new(false));
         let kick = KickHandle {
-            flag: Arc::clone(&flag),
+            page: Arc::clone(&page),
             hv: vcpu.kick_handle(),
         };
-        let slot = Arc::new(Slot {
-            running: AtomicU64::new(0),
-            kick,
-        });
+        let slot = Arc::new(Slot::new(kick));
         shared.registry.add(Arc::clone(&slot));
         Ok(Self {
             vcpu,
@@ -178,13 +179,11 @@ impl Cpu {
             page,
             id: shared.registry.next_number(),
             slot,
-            flag,
             last_thread: 0,
             last_ttbr: 0,
             last_code: 0,
             fast_calls: 0,
-            seen: HashMap::new(),
-            irq_is_pending: false,
+            seen: vec![0; ASIDS],
         })
     }
 
@@ -198,34 +197,46 @@ impl Cpu {
         self.page.long(at).store(value, Ordering::Relaxed);
     }
 
+    /// Is a kick waiting? It is not any more afterwards.
+    fn take_kick(&self) -> bool {
+        self.page.long(CPU_KICK).swap(0, Ordering::SeqCst) != 0
+    }
+
     /// Runs a thread until something happens.
     ///
     /// # Panics
     /// When the hypervisor fails or the shim is entered wrongly: nothing of the
     /// machine can be trusted then.
     pub fn run(&mut self, thread: &mut ThreadState, space: &AddressSpace) -> Trap {
-        if self.flag.swap(false, Ordering::SeqCst) {
-            return Trap::Kicked;
+        loop {
+            if self.take_kick() {
+                return Trap::Kicked;
+            }
+            let mut command = self.switch_thread(thread);
+            self.slot.enter(space.id());
+            command |= self.switch_space(space);
+            self.put(CPU_COMMAND, command);
+            let trap = self.enter(thread);
+            self.slot.has_loaded(space.ttbr());
+            self.shared.registry.came_out(&self.slot);
+            match trap {
+                Trap::Undefined { esr } if self.emulate(esr, thread, space) => {}
+                trap => return trap,
+            }
         }
-        let mut command = self.switch_thread(thread);
-        self.slot.running.store(space.id(), Ordering::SeqCst);
-        command |= self.switch_space(space);
-        self.put(CPU_COMMAND, command);
-        let trap = self.enter(thread);
-        self.shared.registry.came_out(&self.slot);
-        trap
     }
 
     fn switch_thread(&mut self, thread: &mut ThreadState) -> u64 {
-        if self.last_thread == thread.id && thread.fp_on == self.id {
-            return 0;
+        if self.last_thread != thread.id || thread.fp_on != self.id {
+            let counters = &self.shared.counters;
+            counters.thread_switches.fetch_add(1, Ordering::Relaxed);
+            self.put(CPU_THREAD, LINEAR_BASE + thread.page().ipa().0);
+            self.last_thread = thread.id;
+            thread.fp_on = self.id;
+            thread.is_changed = false;
+            return 1 << CMD_LOAD | 1 << CMD_LOAD_FP;
         }
-        let counters = &self.shared.counters;
-        counters.thread_switches.fetch_add(1, Ordering::Relaxed);
-        self.put(CPU_THREAD, LINEAR_BASE + thread.page().ipa().0);
-        self.last_thread = thread.id;
-        thread.fp_on = self.id;
-        1 << CMD_LOAD_FP
+        u64::from(std::mem::take(&mut thread.is_changed)) << CMD_LOAD
     }
 
     fn switch_space(&mut self, space: &AddressSpace) -> u64 {
@@ -235,10 +246,10 @@ impl Cpu {
             self.last_ttbr = space.ttbr();
             command |= 1 << CMD_TTBR;
         }
-        let seen = self.seen.get(&space.asid()).copied().unwrap_or(0);
-        if seen != space.changed() {
-            let (number, stale) = space.stale_since(seen);
-            self.seen.insert(space.asid(), number);
+        let asid = usize::from(space.asid());
+        if self.seen[asid] != space.changed() {
+            let (number, stale) = space.stale_since(self.seen[asid]);
+            self.seen[asid] = number;
             command |= self.invalidate(space, stale);
         }
         let code = self.shared.slab.code_epoch();
@@ -277,54 +288,41 @@ impl Cpu {
         }
     }
 
-    fn set_irq(&mut self, on: bool) {
-        if self.irq_is_pending != on {
-            self.irq_is_pending = on;
-            self.vcpu
-                .set_pending_irq(on)
-                .expect("set the interrupt line");
-        }
-    }
-
     fn enter(&mut self, thread: &ThreadState) -> Trap {
         let mut lost = None;
         loop {
             let exit = self.vcpu.run().expect("run the virtual processor");
             self.shared.counters.exits.fetch_add(1, Ordering::Relaxed);
             match exit {
-                Exit::Exception { syndrome, .. } if syndrome >> 26 == 0x16 => {
-                    self.set_irq(false);
+                Exit::Exception { syndrome, .. } if syndrome >> 26 == EC_HVC => {
                     return self.leave(thread, syndrome & 0xffff, lost);
                 }
                 Exit::Exception { syndrome, va, .. } if matches!(syndrome >> 26, 0x20 | 0x24) => {
                     // Stage 2: the memory behind a page is gone. The registers are
                     // still in the processor: an interrupt brings them here.
                     lost = Some((GuestAddr(va), syndrome));
-                    self.set_irq(true);
                 }
-                Exit::Canceled | Exit::Timer | Exit::Unknown => self.set_irq(true),
+                Exit::Canceled | Exit::Timer | Exit::Unknown => {}
                 Exit::Exception { syndrome, va, .. } => {
                     panic!("unexpected exit: syndrome {syndrome:#x}, address {va:#x}")
                 }
             }
+            // A run may end without a cause; and the interrupt line falls when one
+            // ends (docs/hvf.md, "Interrupts"), so it is raised for each.
+            let is_wanted = lost.is_some() || self.page.long(CPU_KICK).load(Ordering::SeqCst) != 0;
+            self.vcpu
+                .set_pending_irq(is_wanted)
+                .expect("set the interrupt line");
         }
     }
 
     fn leave(&mut self, thread: &ThreadState, reason: u64, lost: Option<(GuestAddr, u64)>) -> Trap {
         let counters = &self.shared.counters;
         let fast = self.page.long(CPU_FAST_CALLS).load(Ordering::Relaxed);
-        counters
-            .fast_calls
-            .fetch_add(fast.wrapping_sub(self.fast_calls), Ordering::Relaxed);
+        let new = fast.wrapping_sub(self.fast_calls);
         self.fast_calls = fast;
-        if let Some((addr, esr)) = lost {
-            let access = access_of(esr);
-            return Trap::MemFault {
-                addr,
-                access,
-                kind: FaultKind::Bus,
-                esr,
-            };
+        if new > 0 {
+            counters.fast_calls.fetch_add(new, Ordering::Relaxed);
         }
         match usize::try_from(reason) {
             Ok(HVC_SYNC) => {
@@ -334,14 +332,59 @@ impl Cpu {
                 }
                 trap
             }
-            Ok(HVC_IRQ) => {
-                self.flag.store(false, Ordering::SeqCst);
-                counters.kicks.fetch_add(1, Ordering::Relaxed);
-                Trap::Kicked
+            Ok(HVC_IRQ) => match lost {
+                Some((addr, esr)) => Trap::MemFault {
+                    addr,
+                    access: access_of(esr),
+                    kind: FaultKind::Bus,
+                    esr,
+                },
+                None => self.kicked(),
+            },
+            Ok(HVC_KICK) => {
+                // What was to be loaded was not.
+                self.last_thread = 0;
+                self.kicked()
             }
             _ => panic!("the shim was entered wrongly: pc {:#x}", thread.pc()),
         }
     }
+
+    fn kicked(&self) -> Trap {
+        self.page.long(CPU_KICK).store(0, Ordering::SeqCst);
+        self.shared.counters.kicks.fetch_add(1, Ordering::Relaxed);
+        Trap::Kicked
+    }
+
+    /// Answers `MRS` of an ID register at EL0, as Linux does. The processor reports it
+    /// as a trapped system register, or as an undefined instruction if it is old.
+    fn emulate(&self, esr: u64, thread: &mut ThreadState, space: &AddressSpace) -> bool {
+        let mut word = [0; 4];
+        if !matches!(esr >> 26 & 0x3f, EC_UNKNOWN | EC_SYSTEM_REGISTER)
+            || space.read(GuestAddr(thread.pc()), &mut word).is_err()
+        {
+            return false;
+        }
+        let Some((crm, op2, register)) = id_register_read(u32::from_le_bytes(word)) else {
+            return false;
+        };
+        let Some(value) = self.shared.ids.seen_by_programs(crm, op2) else {
+            return false;
+        };
+        thread.set_x(register, value);
+        thread.set_pc(thread.pc() + 4);
+        true
+    }
+}
+
+const EC_UNKNOWN: u64 = 0;
+const EC_HVC: u64 = 0x16;
+const EC_SYSTEM_REGISTER: u64 = 0x18;
+
+/// `CRm`, `op2` and the target of `MRS Xt, S3_0_C0_Cm_op2`.
+fn id_register_read(word: u32) -> Option<(u8, u8, usize)> {
+    let [low, second, ..] = word.to_le_bytes();
+    (word & 0xffff_f000 == 0xd538_0000).then(|| (second & 0xf, low >> 5, usize::from(low & 0x1f)))
 }
 
 impl Drop for Cpu {

@@ -6,6 +6,7 @@
 //! (facts/hvf.md 1.1): a system register is `op0<<14|op1<<11|CRn<<7|CRm<<3|op2`.
 
 use crate::Ipa;
+use crate::hwcap::IdRegisters;
 
 /// Why the hypervisor refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +139,8 @@ pub trait Vm: Send + Sync {
     /// [`HvError::NoResources`].
     fn create_vcpu(&self) -> Result<Box<dyn Vcpu>, HvError>;
 
-    /// What the processors can do: `AT_HWCAP` and `AT_HWCAP2`.
-    fn hwcap(&self) -> [u64; 2];
+    /// What the processors can do.
+    fn id_registers(&self) -> IdRegisters;
 }
 
 /// A virtual processor.
@@ -168,7 +169,8 @@ pub trait Vcpu {
     /// [`HvError::BadArgument`].
     fn set_sys_reg(&mut self, reg: SysReg, value: u64) -> Result<(), HvError>;
 
-    /// Raises or lowers the interrupt line.
+    /// Raises or lowers the interrupt line. It falls when a run ends: who still wants
+    /// the interrupt raises it again.
     ///
     /// # Errors
     /// [`HvError`].
@@ -181,8 +183,9 @@ pub trait Vcpu {
     fn kick_handle(&self) -> std::sync::Arc<dyn Kick>;
 }
 
-/// Stops a processor from any thread: the current run, or the next.
+/// Stops a processor from any thread.
 pub trait Kick: Send + Sync {
-    /// Does it.
+    /// Makes a run that is in progress return [`Exit::Canceled`] soon. Whether a kick
+    /// between two runs cuts the next one is not promised.
     fn kick(&self);
 }

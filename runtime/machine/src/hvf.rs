@@ -122,8 +122,8 @@ impl Vm for AppleVm {
         Ok(Box::new(AppleVcpu::new(&self.instance)?))
     }
 
-    fn hwcap(&self) -> [u64; 2] {
-        id_registers().hwcap()
+    fn id_registers(&self) -> IdRegisters {
+        id_registers()
     }
 }
 

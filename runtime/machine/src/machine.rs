@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::addr::{LINEAR_BASE, SHIM_BASE, SLAB_BASE};
 use crate::cpu::Cpu;
 use crate::hv::{HvError, HvPerms, Hypervisor, Vm};
+use crate::hwcap::IdRegisters;
 use crate::registry::Registry;
 use crate::slab::{Frame, OutOfMemory, Slab};
 use crate::table::{TABLE, VALID, el1_block, el1_code};
@@ -99,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) counters: AtomicCounters,
     /// An empty table for processors that run nothing yet.
     pub(crate) empty_root: Frame,
+    /// What the processors can do.
+    pub(crate) ids: IdRegisters,
     el1: Vec<Frame>,
 }
 
@@ -130,12 +133,13 @@ impl Machine {
         unsafe { vm.map(slab.base(), Ipa(SLAB_BASE), slab.len(), perms) }?;
         let el1 = el1_tables(&slab)?;
         let shared = Shared {
-            vm,
             registry: Arc::default(),
             counters: AtomicCounters::default(),
             empty_root: slab.alloc()?,
+            ids: vm.id_registers(),
             el1,
             slab,
+            vm,
         };
         let vdso = VdsoImage::new(&shared.slab)?;
         Ok(Arc::new(Self {
@@ -158,7 +162,7 @@ impl Machine {
     /// Frames that somebody holds.
     #[must_use]
     pub fn frames_in_use(&self) -> usize {
-        self.shared.slab.in_use()
+        self.shared.slab.in_use() - self.shared.registry.retired_frames()
     }
 
     /// All frames.
@@ -200,7 +204,7 @@ impl Machine {
     /// `AT_HWCAP` and `AT_HWCAP2`.
     #[must_use]
     pub fn hwcap(&self) -> [u64; 2] {
-        self.shared.vm.hwcap()
+        self.shared.ids.hwcap()
     }
 
     /// What happened so far.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering,
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::addr::SLAB_BASE;
+use crate::host::code;
 use crate::{Ipa, PAGE_SIZE};
 
 /// No frame is left.
@@ -33,10 +34,10 @@ pub(crate) struct Slab {
     refs: Box<[AtomicU32]>,
     free: Mutex<FreeList>,
     in_use: AtomicUsize,
-    /// Counts host writes to frames that may be executed.
+    /// Frames that have been executable since they were allocated.
+    is_code: Box<[AtomicBool]>,
+    /// Counts changes of such frames.
     code_epoch: AtomicU64,
-    /// Has memory been made executable that the host wrote?
-    has_code: AtomicBool,
 }
 
 // SAFETY: the slab is reached by pointer copies and atomics only.
@@ -66,8 +67,8 @@ impl Slab {
             refs,
             free: Mutex::default(),
             in_use: AtomicUsize::new(0),
+            is_code: (0..frames).map(|_| AtomicBool::new(false)).collect(),
             code_epoch: AtomicU64::new(1),
-            has_code: AtomicBool::new(false),
         }))
     }
 
@@ -91,10 +92,23 @@ impl Slab {
         self.code_epoch.load(Ordering::SeqCst)
     }
 
-    /// A page became executable: processors must not run what was there before.
-    pub(crate) fn note_code(&self) {
-        self.has_code.store(true, Ordering::Relaxed);
-        self.code_epoch.fetch_add(1, Ordering::SeqCst);
+    /// The frame at `ipa` becomes executable. What the host wrote there before is made
+    /// visible to instruction fetches.
+    pub(crate) fn note_code(&self, ipa: Ipa) {
+        if !self.is_code[slot(index_of(ipa))].swap(true, Ordering::SeqCst) {
+            // SAFETY: a whole frame of the slab, which `self` keeps mapped.
+            unsafe { code::make_visible(self.pointer(ipa), PAGE_SIZE) };
+        }
+    }
+
+    /// A frame that may be in instruction caches, or in a simulator's translations, is
+    /// changed by the host, or was open to the guest's own writes.
+    pub(crate) fn code_changed(&self, ipa: Ipa) {
+        if self.is_code[slot(index_of(ipa))].load(Ordering::SeqCst) {
+            // SAFETY: as in `note_code`.
+            unsafe { code::make_visible(self.pointer(ipa), PAGE_SIZE) };
+            self.code_epoch.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn alloc(self: &Arc<Self>) -> Result<Frame, OutOfMemory> {
@@ -114,6 +128,9 @@ impl Slab {
             slab: Arc::clone(self),
             index,
         };
+        if self.is_code[slot(index)].swap(false, Ordering::SeqCst) {
+            self.code_epoch.fetch_add(1, Ordering::SeqCst);
+        }
         if !is_fresh {
             // SAFETY: the frame is ours alone and 4096 bytes long.
             unsafe { std::ptr::write_bytes(frame.pointer(), 0, PAGE_SIZE) };
@@ -270,6 +287,7 @@ impl Frame {
         let to = unsafe { self.pointer().add(offset) };
         // SAFETY: the range is within the frame, and `data` is not guest memory.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.len()) };
+        self.slab.code_changed(self.ipa());
     }
 
     /// Copies a whole frame.
@@ -277,6 +295,7 @@ impl Frame {
         // SAFETY: both are frames; two handles of one frame overlap exactly, which
         // `copy` allows.
         unsafe { std::ptr::copy(other.pointer(), self.pointer(), PAGE_SIZE) };
+        self.slab.code_changed(self.ipa());
     }
 
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {

@@ -187,10 +187,11 @@ impl AddressSpace {
         let Page::Anon(frame) = page;
         let mut state = self.lock();
         let entry = state.tables.make(number)?;
+        let ipa = frame.into_ipa();
         if prot.contains(Prot::EXEC) {
-            self.slab.note_code();
+            self.slab.note_code(ipa);
         }
-        let old = entry.swap(table::leaf(frame.into_ipa(), prot), Ordering::SeqCst);
+        let old = entry.swap(table::leaf(ipa, prot), Ordering::SeqCst);
         if old & VALID == 0 {
             return Ok(());
         }
@@ -232,15 +233,17 @@ impl AddressSpace {
                 let old = entry.load(Ordering::SeqCst);
                 let new = table::leaf(table::address_of(old), prot);
                 if new != old {
+                    if prot.contains(Prot::EXEC) {
+                        // The program may have written it since it was last executable.
+                        self.slab.code_changed(table::address_of(old));
+                        self.slab.note_code(table::address_of(old));
+                    }
                     entry.store(new, Ordering::SeqCst);
                     pages.push(page);
                 }
             });
         if pages.is_empty() {
             return;
-        }
-        if prot.contains(Prot::EXEC) {
-            self.slab.note_code();
         }
         self.note_changes(&mut state, &pages);
         drop(state);
@@ -429,6 +432,7 @@ impl Drop for AddressSpace {
             let old = entry.swap(0, Ordering::SeqCst);
             drop(slab.adopt(table::address_of(old)));
         });
+        self.registry.retire(self.ttbr, state.tables.frames());
         // A processor that enters with this ASID again finds a new number and
         // invalidates everything first.
         self.asids.give_back(self.asid);

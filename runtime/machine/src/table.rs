@@ -98,6 +98,14 @@ impl Tables {
         unsafe { AtomicU64::from_ptr(pointer.cast()) }
     }
 
+    /// All tables, for whoever keeps them until no processor walks them.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        std::iter::once(&self.root)
+            .chain(&self.inner)
+            .cloned()
+            .collect()
+    }
+
     /// The leaf entry of a page, if its tables exist.
     pub(crate) fn find(&self, page: u64) -> Option<&AtomicU64> {
         let mut table = self.root();

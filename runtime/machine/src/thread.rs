@@ -71,6 +71,9 @@ pub struct ThreadState {
     pub(crate) id: u64,
     /// The processor whose vector registers are this thread's; 0 for none.
     pub(crate) fp_on: u64,
+    /// Was a register other than `X0` to `X3` set since the thread ran? Those the shim
+    /// loads anyway.
+    pub(crate) is_changed: bool,
 }
 
 impl ThreadState {
@@ -80,6 +83,7 @@ impl ThreadState {
             page,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             fp_on: 0,
+            is_changed: true,
         })
     }
 
@@ -105,6 +109,7 @@ impl ThreadState {
     pub fn set_x(&mut self, n: usize, value: u64) {
         if n < 31 {
             self.set(n * 8, value);
+            self.is_changed |= n > 3;
         }
     }
 
@@ -117,6 +122,7 @@ impl ThreadState {
     /// Sets the program counter.
     pub fn set_pc(&mut self, value: u64) {
         self.set(THREAD_SP + 8, value);
+        self.is_changed = true;
     }
 
     /// Stack pointer.
@@ -128,6 +134,7 @@ impl ThreadState {
     /// Sets the stack pointer.
     pub fn set_sp(&mut self, value: u64) {
         self.set(THREAD_SP, value);
+        self.is_changed = true;
     }
 
     /// Processor state.
@@ -139,6 +146,7 @@ impl ThreadState {
     /// Sets what a program may have of the processor state.
     pub fn set_pstate(&mut self, value: u64) {
         self.set(THREAD_PSTATE, value & PSTATE_USER);
+        self.is_changed = true;
     }
 
     /// Thread pointer.
@@ -150,6 +158,7 @@ impl ThreadState {
     /// Sets the thread pointer.
     pub fn set_tpidr(&mut self, value: u64) {
         self.set(THREAD_PSTATE + 8, value);
+        self.is_changed = true;
     }
 
     pub(crate) fn esr(&self) -> u64 {

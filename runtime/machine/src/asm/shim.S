@@ -29,9 +29,20 @@ vectors:
     .balign 128
 
 // Entry of a new processor, and the way back to EL0. Offset 0x800.
+//
+// Without a command the thread is the one that came out last: all its registers but
+// x0 to x3 are still in the processor. Commands may use x0 to x3 only.
 resume:
-    ldr     x1, [sp, #CPU_COMMAND]
-    cbz     x1, restore
+    ldp     x1, x2, [sp, #CPU_COMMAND]
+    orr     x2, x1, x2
+    cbnz    x2, commands
+back:
+    ldr     x0, [sp, #CPU_THREAD]
+    ldp     x2, x3, [x0, #16]
+    ldp     x0, x1, [x0]
+    eret
+
+commands:
     str     xzr, [sp, #CPU_COMMAND]
     tbz     x1, #CMD_LOAD_FP, 1f
     ldr     x0, [sp, #CPU_THREAD]
@@ -69,18 +80,24 @@ resume:
     ldr     x2, [sp, #CPU_TLBI_COUNT]
     add     x3, sp, #CPU_TLBI_LIST
     dsb     ishst
-2:  ldr     x4, [x3], #8
-    tlbi    vae1, x4
+2:  ldr     x0, [x3], #8
+    tlbi    vae1, x0
     subs    x2, x2, #1
     b.ne    2b
     dsb     nsh
     isb
-1:  tbz     x1, #CMD_ICACHE, restore
+1:  tbz     x1, #CMD_ICACHE, 1f
     ic      iallu
     dsb     nsh
     isb
+    // Who kicks writes the word first and cancels the run then. A word written after
+    // this load finds the processor running, and the cancellation works.
+1:  ldr     x2, [sp, #CPU_KICK]
+    cbz     x2, 1f
+    hvc     #HVC_KICK
+    b       resume
+1:  tbz     x1, #CMD_LOAD, back
 
-restore:
     ldr     x0, [sp, #CPU_THREAD]
     ldp     x2, x3, [x0, #THREAD_SP]
     msr     sp_el0, x2

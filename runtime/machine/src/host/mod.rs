@@ -7,6 +7,12 @@
 //! nothing outside a handle's directory can be named.
 
 mod clock;
+#[cfg(target_os = "macos")]
+#[path = "code_darwin.rs"]
+pub(crate) mod code;
+#[cfg(not(target_os = "macos"))]
+#[path = "code_other.rs"]
+pub(crate) mod code;
 mod errno;
 mod files;
 mod unix;
