@@ -2,14 +2,14 @@
 //! Exceptions of the guest, taken by hand.
 //!
 //! Unicorn stops at an exception and leaves its entry to a hook. The syndrome and
-//! the faulting address are in the saved context, at offsets that [`Probe`] finds by
+//! the faulting address are in the saved state, at offsets that [`Probe`] finds by
 //! causing a fault at a known address.
 
-use std::ffi::c_void;
+use unicorn_engine_sys::RegisterARM64;
 
-use unicorn_engine::{RegisterARM64, Unicorn};
+use elfuse_machine::hv::HvError;
 
-use crate::vcpu::{SysRegId, write_sys_reg};
+use crate::engine::{Engine, SavedState, SysRegId};
 
 /// `PSTATE` on entry: EL1 with its own stack pointer, everything masked.
 const EL1H_MASKED: u64 = 0x3c5;
@@ -20,118 +20,88 @@ const SPSR_EL1: SysRegId = SysRegId {
     crm: 0,
     op2: 0,
 };
+/// Distance between the vectors for exceptions from EL0 and from EL1.
+const FROM_EL1: u64 = 0x200;
 
-unsafe extern "C" {
-    fn uc_context_alloc(uc: *mut c_void, context: *mut *mut c_void) -> i32;
-    fn uc_context_save(uc: *mut c_void, context: *mut c_void) -> i32;
-    fn uc_context_size(uc: *mut c_void) -> usize;
-    fn uc_context_free(context: *mut c_void) -> i32;
+/// What an exception comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Syndrome {
+    pub(crate) esr: u64,
+    /// Faults only.
+    pub(crate) far: Option<u64>,
 }
 
-/// A saved context, read as bytes.
+/// Finds out what an exception came with.
 pub(crate) struct Probe {
-    context: *mut c_void,
-    size: usize,
+    state: SavedState,
     /// Offset of the faulting address; the syndrome is 8 bytes before it.
     at: usize,
 }
 
 impl Probe {
-    /// Allocates a context; the offset is not known yet.
-    pub(crate) fn new(uc: &Unicorn<'_, ()>) -> Option<Self> {
-        let mut context = std::ptr::null_mut();
-        let handle = uc.get_handle().cast();
-        // SAFETY: the handle is alive, and `context` receives the allocation.
-        let outcome = unsafe { uc_context_alloc(handle, &raw mut context) };
-        // SAFETY: the handle is alive.
-        let size = unsafe { uc_context_size(handle) };
-        (outcome == 0 && !context.is_null()).then_some(Self {
-            context,
-            size,
-            at: 0,
+    /// The offset is not known yet.
+    pub(crate) fn new(engine: &Engine) -> Result<Self, HvError> {
+        Ok(Self {
+            state: SavedState::new(engine)?,
+            at: 8,
         })
     }
 
-    fn save(&self, uc: &Unicorn<'_, ()>) {
-        // SAFETY: both are alive and belong together.
-        let outcome = unsafe { uc_context_save(uc.get_handle().cast(), self.context) };
-        debug_assert_eq!(outcome, 0);
-    }
-
-    fn word(&self, at: usize) -> u64 {
-        // SAFETY: `at` is at least 8 bytes before the end of the context.
-        let from = unsafe { self.context.cast::<u8>().add(at) };
-        // SAFETY: as above; the read need not be aligned.
-        unsafe { from.cast::<u64>().read_unaligned() }
-    }
-
     /// Finds the offset after an instruction abort at `address`, taken from EL1.
-    pub(crate) fn calibrate(&mut self, uc: &Unicorn<'_, ()>, address: u64) -> bool {
-        self.save(uc);
-        let is_fault =
-            |&at: &usize| self.word(at) == address && self.word(at - 8) >> 26 & 0x3f == 0x21;
-        let found = (48..self.size - 8).step_by(8).find(is_fault);
-        self.at = found.unwrap_or(0);
+    pub(crate) fn calibrate(&mut self, engine: &Engine, address: u64) -> bool {
+        self.state.save(engine);
+        let word = |at| self.state.word(at);
+        let is_abort = |at: usize| word(at - 8) >> 26 & 0x3f == 0x21;
+        let mut places = (48..self.state.size() - 8).step_by(8);
+        let found = places.find(|&at| word(at) == address && is_abort(at));
+        self.at = found.unwrap_or(8);
         found.is_some()
     }
 
     /// Syndrome and address of the exception that just happened.
-    pub(crate) fn fault(&self, uc: &Unicorn<'_, ()>) -> (u64, u64) {
-        self.save(uc);
-        (self.word(self.at - 8) & 0xffff_ffff, self.word(self.at))
+    pub(crate) fn fault(&self, engine: &Engine) -> (u64, u64) {
+        self.state.save(engine);
+        (
+            self.state.word(self.at - 8) & 0xffff_ffff,
+            self.state.word(self.at),
+        )
     }
 }
 
-impl Drop for Probe {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new`, not used afterwards.
-        unsafe { uc_context_free(self.context) };
-    }
-}
-
-fn get(uc: &Unicorn<'_, ()>, register: RegisterARM64) -> u64 {
-    uc.reg_read(register).unwrap_or(0)
-}
-
-fn set(uc: &mut Unicorn<'_, ()>, register: RegisterARM64, value: u64) {
-    let written = uc.reg_write(register, value);
-    debug_assert!(written.is_ok());
-}
-
-/// Does the guest run at EL0?
-pub(crate) fn is_el0(uc: &Unicorn<'_, ()>) -> bool {
-    get(uc, RegisterARM64::PSTATE) & 0xf == 0
-}
-
-/// Are interrupts masked?
-pub(crate) fn is_irq_masked(uc: &Unicorn<'_, ()>) -> bool {
-    get(uc, RegisterARM64::PSTATE) & 0x80 != 0
+/// Would the guest take an interrupt now? Only at EL0: EL1 keeps them masked.
+pub(crate) fn is_open(engine: &Engine) -> bool {
+    engine.get(RegisterARM64::PSTATE) & 0x8f == 0
 }
 
 /// Takes an exception to EL1: `offset` is that of the vector from EL0.
-pub(crate) fn take(uc: &mut Unicorn<'_, ()>, offset: u64, syndrome: Option<(u64, Option<u64>)>) {
-    let pstate = get(uc, RegisterARM64::PSTATE);
-    let pc = get(uc, RegisterARM64::PC);
-    let base = get(uc, RegisterARM64::VBAR_EL1);
+pub(crate) fn take(engine: &Engine, offset: u64, syndrome: Option<Syndrome>) {
+    let pstate = engine.get(RegisterARM64::PSTATE) & 0xffff_ffff;
+    let base = engine.get(RegisterARM64::VBAR_EL1);
+    let pc = engine.get(RegisterARM64::PC);
     let from_el0 = pstate & 0xf == 0;
-    if from_el0 {
-        let sp = get(uc, RegisterARM64::SP);
-        set(uc, RegisterARM64::SP_EL0, sp);
-        let own = get(uc, RegisterARM64::SP_EL1);
-        set(uc, RegisterARM64::SP, own);
-    }
-    set(uc, RegisterARM64::ELR_EL1, pc);
-    if let Some((esr, far)) = syndrome {
-        // The processor models the exception as taken from EL0 or EL1 correctly; only
-        // the register is not written.
-        set(uc, RegisterARM64::ESR_EL1, esr);
+    let offset = if from_el0 { offset } else { offset - FROM_EL1 };
+    if let Some(Syndrome { esr, far }) = syndrome {
+        engine.set(RegisterARM64::ESR_EL1, esr);
         if let Some(far) = far {
-            set(uc, RegisterARM64::FAR_EL1, far);
+            engine.set(RegisterARM64::FAR_EL1, far);
         }
     }
-    set(uc, RegisterARM64::PSTATE, EL1H_MASKED);
-    // Writing this register also makes the processor look at its new state.
-    write_sys_reg(uc, SPSR_EL1, pstate);
-    let offset = if from_el0 { offset } else { offset - 0x200 };
-    set(uc, RegisterARM64::PC, base + offset);
+    if from_el0 {
+        // The stack pointers are switched by hand: setting the state does not.
+        let sp = engine.get(RegisterARM64::SP);
+        let own = engine.get(RegisterARM64::SP_EL1);
+        let registers = [
+            (RegisterARM64::SP_EL0, sp),
+            (RegisterARM64::SP, own),
+            (RegisterARM64::ELR_EL1, pc),
+            (RegisterARM64::PSTATE, EL1H_MASKED),
+        ];
+        engine.set_all(&registers, (SPSR_EL1, pstate), base + offset);
+    } else {
+        let registers = [
+            (RegisterARM64::ELR_EL1, pc),
+            (RegisterARM64::PSTATE, EL1H_MASKED),
+        ];
+        engine.set_all(&registers, (SPSR_EL1, pstate), base + offset);
+    }
 }

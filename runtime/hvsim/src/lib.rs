@@ -6,7 +6,9 @@
 //! Apple's framework: one virtual machine per process, processors bound to their
 //! threads, mappings in units of 16 KiB that do not overlap.
 
+mod engine;
 mod exception;
+mod tuning;
 mod vcpu;
 mod vm;
 

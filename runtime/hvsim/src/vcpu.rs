@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A virtual processor: one instance of Unicorn, bound to its thread.
+//!
+//! Hooks run inside `Engine::run` and see the processor through shared references, so
+//! what they change is in cells. A kick and an interrupt are flags that a hook reads
+//! at the start of each block of guest code: Unicorn's own stop from another thread
+//! runs atomic instructions twice.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ThreadId;
 
-use elfuse_machine::hv::{Exit, HvError, HvPerms, Kick, Reg, SysReg, Vcpu};
-use unicorn_engine::{Arch, Arm64CpuModel, Mode, Prot, RegisterARM64, RegisterARM64CP, Unicorn};
+use elfuse_machine::hv::{Exit, HvError, Kick, Reg, SysReg, Vcpu};
+use unicorn_engine_sys::{HookType, RegisterARM64, RegisterARM64CP, uc_engine};
 
-use crate::exception::{self, Probe};
+use crate::engine::{Engine, PAGE_SIZE, SysRegId};
+use crate::exception::{self, Probe, Syndrome};
+use crate::tuning;
 use crate::vm::{Mapping, Shared};
 
 /// Interrupt numbers of the processor model (QEMU `EXCP_*`).
@@ -26,18 +33,14 @@ const EXCP_HVC: u32 = 11;
 const VECTOR_SYNC: u64 = 0x400;
 const VECTOR_IRQ: u64 = 0x480;
 
+/// `ESR`: `SVC #0` and `HVC #0` of AArch64, with the length bit.
+const SVC_SYNDROME: u64 = 0x5600_0000;
+const HVC_SYNDROME: u64 = 0x5a00_0000;
+/// `ESR`: the program counter is not aligned.
+const PC_ALIGNMENT: u64 = 0x8a00_0000;
+
 /// Blocks after which a processor lets another one have its turn.
 const TURN_BLOCKS: u32 = 20_000;
-
-/// The parts of a system register's number.
-#[derive(Clone, Copy)]
-pub(crate) struct SysRegId {
-    pub(crate) op0: u32,
-    pub(crate) op1: u32,
-    pub(crate) crn: u32,
-    pub(crate) crm: u32,
-    pub(crate) op2: u32,
-}
 
 const SCR_EL3: SysRegId = SysRegId {
     op0: 3,
@@ -54,44 +57,7 @@ const HCR_EL2: SysRegId = SysRegId {
     op2: 0,
 };
 
-impl From<SysReg> for SysRegId {
-    fn from(SysReg(number): SysReg) -> Self {
-        let field = |shift: u16, bits: u16| u32::from(number >> shift & ((1 << bits) - 1));
-        Self {
-            op0: field(14, 2),
-            op1: field(11, 3),
-            crn: field(7, 4),
-            crm: field(3, 4),
-            op2: field(0, 3),
-        }
-    }
-}
-
-pub(crate) fn write_sys_reg(uc: &mut Unicorn<'_, ()>, id: SysRegId, value: u64) -> bool {
-    let register = RegisterARM64CP {
-        crn: id.crn,
-        crm: id.crm,
-        op0: id.op0,
-        op1: id.op1,
-        op2: id.op2,
-        val: value,
-    };
-    uc.reg_write_arm64_coproc(&register).is_ok()
-}
-
-/// What hooks and the processor share.
-struct Hooks {
-    exit: Cell<Option<Exit>>,
-    kick: Arc<SimKick>,
-    shared: Arc<Shared>,
-    blocks: Cell<u32>,
-    probe: RefCell<Probe>,
-    /// Immediates of `hvc` instructions by address.
-    immediates: RefCell<HashMap<u64, u64>>,
-    is_calibrating: Cell<bool>,
-}
-
-/// A sticky request to stop.
+/// A request to stop.
 #[derive(Default)]
 struct SimKick(AtomicBool);
 
@@ -101,14 +67,28 @@ impl Kick for SimKick {
     }
 }
 
-/// One instance of Unicorn.
+/// What hooks and the processor share.
+struct Core {
+    engine: Engine,
+    shared: Arc<Shared>,
+    kick: Arc<SimKick>,
+    exit: Cell<Option<Exit>>,
+    has_irq: Cell<bool>,
+    blocks: Cell<u32>,
+    probe: RefCell<Probe>,
+    /// Immediates of `hvc` instructions by the address after them.
+    immediates: RefCell<BTreeMap<u64, u64>>,
+    is_calibrating: Cell<bool>,
+}
+
+/// One processor.
 pub(crate) struct SimVcpu {
-    uc: Unicorn<'static, ()>,
-    hooks: Rc<Hooks>,
+    core: Box<Core>,
     owner: ThreadId,
-    has_irq: bool,
     mapped: Vec<Mapping>,
     generation: u64,
+    code_epoch: u64,
+    has_maintenance_hook: bool,
 }
 
 /// Where the calibration faults: an address that no register has by chance.
@@ -116,49 +96,56 @@ const PROBE_ADDRESS: u64 = 0x0000_5a5a_1234_5678;
 
 impl SimVcpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, HvError> {
-        let mut uc = Unicorn::new(Arch::ARM64, Mode::LITTLE_ENDIAN).map_err(other)?;
-        uc.ctl_set_cpu_model(Arm64CpuModel::MAX as i32)
-            .map_err(other)?;
-        uc.ctl_exits_enable().map_err(other)?;
-        uc.ctl_set_exits(&[]).map_err(other)?;
+        let engine = Engine::new()?;
         // EL3 lets `hvc` through to EL2, which is us; EL2 lets pointer
         // authentication through and says that EL1 is 64-bit.
-        write_sys_reg(&mut uc, SCR_EL3, 0x30d01);
-        write_sys_reg(&mut uc, HCR_EL2, 1 << 31 | 1 << 40 | 1 << 41);
-        let probe = Probe::new(&uc).ok_or(HvError::NoResources)?;
-        let hooks = Rc::new(Hooks {
-            exit: Cell::new(None),
-            kick: Arc::default(),
+        engine.set_sys(SCR_EL3, 0x30d01)?;
+        engine.set_sys(HCR_EL2, 1 << 31 | 1 << 40 | 1 << 41)?;
+        // SAFETY: the instance is initialised: registers have been written.
+        unsafe { tuning::skip_checks_in_blocks(engine.handle(), PAGE_SIZE) };
+        let probe = RefCell::new(Probe::new(&engine)?);
+        let core = Box::new(Core {
+            engine,
             shared: Arc::clone(shared),
+            kick: Arc::default(),
+            exit: Cell::new(None),
+            has_irq: Cell::new(false),
             blocks: Cell::new(0),
-            probe: RefCell::new(probe),
+            probe,
             immediates: RefCell::default(),
             is_calibrating: Cell::new(false),
         });
-        let for_interrupts = Rc::clone(&hooks);
-        uc.add_intr_hook(move |uc, number| for_interrupts.interrupt(uc, number))
-            .map_err(other)?;
-        let for_blocks = Rc::clone(&hooks);
-        uc.add_block_hook(1, 0, move |uc, _, _| for_blocks.block(uc))
-            .map_err(other)?;
-        let mut cpu = Self {
-            uc,
-            hooks,
+        let cpu = Self {
+            core,
             owner: std::thread::current().id(),
-            has_irq: false,
             mapped: Vec::new(),
             generation: 0,
+            code_epoch: 0,
+            has_maintenance_hook: false,
         };
+        cpu.add_hook(HookType::INTR, on_interrupt as *mut c_void)?;
+        cpu.add_hook(HookType::BLOCK, on_block as *mut c_void)?;
         cpu.calibrate()?;
+        shared.processors.fetch_add(1, Ordering::SeqCst);
         Ok(cpu)
     }
 
+    fn add_hook(&self, kind: HookType, callback: *mut c_void) -> Result<(), HvError> {
+        let data = (&raw const *self.core).cast_mut().cast();
+        // SAFETY: each callback has the signature of its kind and takes the core, which
+        // owns the engine and does not move.
+        unsafe { self.core.engine.hook(kind, callback, data) }
+    }
+
     /// Faults at a known address, to learn where the processor model keeps syndrome
-    /// and address of an exception.
-    fn calibrate(&mut self) -> Result<(), HvError> {
-        self.uc
-            .mem_map(0, 0x4000, Prot::READ | Prot::WRITE)
-            .map_err(other)?;
+    /// and address of an exception. A page of its own holds the empty table.
+    fn calibrate(&self) -> Result<(), HvError> {
+        let engine = &self.core.engine;
+        let mut table = vec![0_u8; 3 * 4096];
+        let start = table.as_mut_ptr();
+        let page = start.wrapping_add(start.align_offset(4096));
+        // SAFETY: the page is within `table`, which lives until the unmap below.
+        unsafe { engine.map(0, 4096, 3, page) }?;
         let registers = [
             (SysReg::TCR, 16 | 16 << 16 | 2 << 30 | 2 << 32),
             (SysReg::TTBR0, 0),
@@ -166,14 +153,16 @@ impl SimVcpu {
             (SysReg::SCTLR, 0x30d0_0980 | 1),
         ];
         for (register, value) in registers {
-            self.set_sys_reg(register, value)?;
+            engine.set_sys(register.into(), value)?;
         }
-        self.set_reg(Reg::Cpsr, 0x3c5)?;
-        self.hooks.is_calibrating.set(true);
-        let _ = self.uc.emu_start(PROBE_ADDRESS, 0, 0, 0);
-        let is_found = !self.hooks.is_calibrating.replace(false);
-        self.set_sys_reg(SysReg::SCTLR, 0x30d0_0980)?;
-        self.uc.mem_unmap(0, 0x4000).map_err(other)?;
+        self.set_state(0x3c5);
+        engine.set(RegisterARM64::PC, PROBE_ADDRESS);
+        self.core.is_calibrating.set(true);
+        let outcome = engine.run();
+        let is_found = !self.core.is_calibrating.replace(false);
+        engine.set_sys(SysReg::SCTLR.into(), 0x30d0_0980)?;
+        engine.unmap(0, 4096)?;
+        outcome?;
         if is_found {
             Ok(())
         } else {
@@ -182,235 +171,318 @@ impl SimVcpu {
     }
 
     fn check_owner(&self) -> Result<(), HvError> {
-        if std::thread::current().id() == self.owner {
-            Ok(())
-        } else {
-            Err(HvError::IllegalState)
-        }
-    }
-
-    /// Takes over the mappings that changed.
-    fn sync_mappings(&mut self) -> Result<(), HvError> {
-        let generation = self.hooks.shared.generation.load(Ordering::SeqCst);
-        if generation == self.generation {
-            return Ok(());
-        }
-        let wanted = self.hooks.shared.mappings().clone();
-        for old in self.mapped.iter().filter(|old| !wanted.contains(old)) {
-            self.uc.mem_unmap(old.ipa, old.len).map_err(other)?;
-        }
-        for new in wanted.iter().filter(|new| !self.mapped.contains(new)) {
-            let mut perms = Prot::NONE;
-            for (have, give) in [
-                (HvPerms::READ, Prot::READ),
-                (HvPerms::WRITE, Prot::WRITE),
-                (HvPerms::EXEC, Prot::EXEC),
-            ] {
-                if new.perms.contains(have) {
-                    perms |= give;
-                }
-            }
-            let host = std::ptr::with_exposed_provenance_mut(new.host);
-            // SAFETY: whoever mapped it promised that the memory stays.
-            unsafe { self.uc.mem_map_ptr(new.ipa, new.len, perms, host) }.map_err(other)?;
-        }
-        self.mapped = wanted;
-        self.generation = generation;
-        Ok(())
-    }
-
-    fn run_once(&mut self) -> Result<(), HvError> {
-        let pc = self.uc.pc_read().map_err(other)?;
-        self.hooks.blocks.set(0);
-        self.uc.emu_start(pc, 0, 0, 0).map_err(other)
-    }
-}
-
-fn other(error: unicorn_engine::uc_error) -> HvError {
-    HvError::Other(error as u32)
-}
-
-impl Hooks {
-    fn stop(&self, uc: &mut Unicorn<'_, ()>, exit: Option<Exit>) {
-        self.exit.set(exit);
-        let stopped = uc.emu_stop();
-        debug_assert!(stopped.is_ok());
-    }
-
-    fn block(&self, uc: &mut Unicorn<'_, ()>) {
-        if self.kick.0.load(Ordering::Relaxed) {
-            self.kick.0.store(false, Ordering::SeqCst);
-            self.stop(uc, Some(Exit::Canceled));
-            return;
-        }
-        let blocks = self.blocks.get() + 1;
-        self.blocks.set(blocks);
-        if blocks.is_multiple_of(TURN_BLOCKS) && self.shared.waiting.load(Ordering::Relaxed) > 0 {
-            self.stop(uc, None);
-        }
-    }
-
-    fn interrupt(&self, uc: &mut Unicorn<'_, ()>, number: u32) {
-        if self.is_calibrating.get() {
-            let is_found = self.probe.borrow_mut().calibrate(uc, PROBE_ADDRESS);
-            self.is_calibrating.set(!is_found);
-            self.stop(uc, None);
-            return;
-        }
-        match number {
-            EXCP_SWI => exception::take(uc, VECTOR_SYNC, Some((0x5600_0000, None))),
-            EXCP_HVC => {
-                let imm = self.hvc_immediate(uc);
-                let syndrome = 0x5a00_0000 | imm;
-                self.stop(
-                    uc,
-                    Some(Exit::Exception {
-                        syndrome,
-                        va: 0,
-                        ipa: 0,
-                    }),
-                );
-            }
-            EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => {
-                let (syndrome, address) = self.probe.borrow().fault(uc);
-                let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
-                exception::take(
-                    uc,
-                    VECTOR_SYNC,
-                    Some((syndrome, is_abort.then_some(address))),
-                );
-            }
-            _ => {
-                let va = uc.pc_read().unwrap_or(0);
-                let syndrome = 0x3f << 26 | u64::from(number);
-                self.stop(
-                    uc,
-                    Some(Exit::Exception {
-                        syndrome,
-                        va,
-                        ipa: 0,
-                    }),
-                );
-            }
-        }
-    }
-
-    /// The immediate of the `hvc` before the program counter.
-    fn hvc_immediate(&self, uc: &Unicorn<'_, ()>) -> u64 {
-        let pc = uc.pc_read().unwrap_or(0);
-        let mut known = self.immediates.borrow_mut();
-        *known.entry(pc).or_insert_with(|| {
-            let (syndrome, _) = self.probe.borrow().fault(uc);
-            syndrome & 0xffff
-        })
-    }
-}
-
-impl Vcpu for SimVcpu {
-    fn run(&mut self) -> Result<Exit, HvError> {
-        self.check_owner()?;
-        let shared = Arc::clone(&self.hooks.shared);
-        loop {
-            let turn = shared.turn();
-            if self.hooks.kick.0.swap(false, Ordering::SeqCst) {
-                return Ok(Exit::Canceled);
-            }
-            self.sync_mappings()?;
-            if self.has_irq && exception::is_el0(&self.uc) && !exception::is_irq_masked(&self.uc) {
-                exception::take(&mut self.uc, VECTOR_IRQ, None);
-            }
-            self.hooks.exit.set(None);
-            self.run_once()?;
-            drop(turn);
-            match self.hooks.exit.take() {
-                Some(exit) => return Ok(exit),
-                None => std::thread::yield_now(),
-            }
-        }
-    }
-
-    fn get_reg(&mut self, reg: Reg) -> Result<u64, HvError> {
-        self.check_owner()?;
-        self.uc.reg_read(register(reg)?).map_err(other)
-    }
-
-    fn set_reg(&mut self, reg: Reg, value: u64) -> Result<(), HvError> {
-        self.check_owner()?;
-        self.uc.reg_write(register(reg)?, value).map_err(other)
-    }
-
-    fn set_sys_reg(&mut self, reg: SysReg, value: u64) -> Result<(), HvError> {
-        self.check_owner()?;
-        if reg == SysReg::SP_EL1 {
-            self.uc
-                .reg_write(RegisterARM64::SP_EL1, value)
-                .map_err(other)?;
-            // The processor starts at EL1, where this is the stack pointer in use.
-            return self.uc.reg_write(RegisterARM64::SP, value).map_err(other);
-        }
-        if write_sys_reg(&mut self.uc, reg.into(), value) {
+        let is_owner = std::thread::current().id() == self.owner;
+        if is_owner {
             Ok(())
         } else {
             Err(HvError::BadArgument)
         }
     }
 
+    /// Sets `PSTATE`; switches the stack pointer with the exception level.
+    fn set_state(&self, value: u64) {
+        let engine = &self.core.engine;
+        let bank = |state: u64| match state & 0xf {
+            5 => RegisterARM64::SP_EL1,
+            _ => RegisterARM64::SP_EL0,
+        };
+        let old = engine.get(RegisterARM64::PSTATE);
+        engine.set(bank(old), engine.get(RegisterARM64::SP));
+        engine.set(RegisterARM64::PSTATE, value);
+        engine.set(RegisterARM64::SP, engine.get(bank(value)));
+        // Any system register makes the processor look at its new state.
+        let hcr = engine.get_sys(HCR_EL2).unwrap_or(0);
+        let written = engine.set_sys(HCR_EL2, hcr);
+        debug_assert!(written.is_ok());
+    }
+
+    /// Takes over the mappings that changed.
+    fn sync_mappings(&mut self) -> Result<(), HvError> {
+        let generation = self.core.shared.generation.load(Ordering::SeqCst);
+        if generation == self.generation {
+            return Ok(());
+        }
+        let engine = &self.core.engine;
+        let wanted = self.core.shared.mappings().clone();
+        let mut is_less = false;
+        for old in self.mapped.iter().filter(|old| !wanted.contains(old)) {
+            engine.unmap(old.ipa, old.len)?;
+            is_less = true;
+        }
+        for new in wanted.iter().filter(|new| !self.mapped.contains(new)) {
+            let host = std::ptr::with_exposed_provenance_mut(new.host);
+            // SAFETY: whoever mapped it promised that the memory stays.
+            unsafe { engine.map(new.ipa, new.len, new.perms.bits(), host) }?;
+        }
+        if is_less {
+            engine.forget_translations();
+            engine.forget_code();
+        }
+        self.mapped = wanted;
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// Follows what other processors said about instructions they wrote.
+    fn sync_code(&mut self) -> Result<(), HvError> {
+        let shared = &self.core.shared;
+        let is_shared = shared.processors.load(Ordering::Relaxed) > 1;
+        if is_shared && !self.has_maintenance_hook {
+            self.add_hook(HookType::INSN, on_maintenance as *mut c_void)?;
+            self.has_maintenance_hook = true;
+            self.core.engine.forget_code();
+        }
+        let epoch = self.core.shared.code_epoch.load(Ordering::SeqCst);
+        if epoch != self.code_epoch {
+            self.code_epoch = epoch;
+            self.core.engine.forget_code();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SimVcpu {
+    fn drop(&mut self) {
+        self.core.shared.processors.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+extern "C" fn on_interrupt(_: *mut uc_engine, number: u32, data: *mut c_void) {
+    // SAFETY: the hook was added with the core, which outlives the engine.
+    let core = unsafe { &*data.cast::<Core>() };
+    core.interrupt(number);
+}
+
+extern "C" fn on_block(_: *mut uc_engine, address: u64, _: u32, data: *mut c_void) {
+    // SAFETY: as in `on_interrupt`.
+    let core = unsafe { &*data.cast::<Core>() };
+    core.block(address);
+}
+
+/// Cache maintenance by address, `IC IVAU`: other processors may have translated what
+/// was there. Everything goes on as usual afterwards.
+extern "C" fn on_maintenance(
+    _: *mut uc_engine,
+    _: u32,
+    register: *const RegisterARM64CP,
+    data: *mut c_void,
+) -> u32 {
+    // SAFETY: as in `on_interrupt`.
+    let core = unsafe { &*data.cast::<Core>() };
+    // SAFETY: Unicorn describes the instruction for the time of the call.
+    let register = unsafe { &*register };
+    if (register.op1, register.crn, register.crm, register.op2) == (3, 7, 5, 1) {
+        core.shared.code_epoch.fetch_add(1, Ordering::SeqCst);
+    }
+    0
+}
+
+impl Core {
+    fn stop(&self, exit: Option<Exit>) {
+        self.exit.set(exit);
+        self.engine.stop();
+    }
+
+    /// A block of guest code is about to run.
+    fn block(&self, address: u64) {
+        let blocks = self.blocks.get().wrapping_add(1);
+        self.blocks.set(blocks);
+        if self.kick.0.load(Ordering::Relaxed) {
+            self.kick.0.store(false, Ordering::SeqCst);
+            self.stop(Some(Exit::Canceled));
+        } else if self.has_irq.get() && exception::is_open(&self.engine) {
+            self.stop(None);
+        } else if address & 3 != 0 {
+            self.misaligned(address);
+        } else if blocks.is_multiple_of(TURN_BLOCKS)
+            && self.shared.waiting.load(Ordering::Relaxed) > 0
+        {
+            self.stop(None);
+        }
+    }
+
+    /// The processor model does not check the alignment of the program counter.
+    fn misaligned(&self, address: u64) {
+        let syndrome = Syndrome {
+            esr: PC_ALIGNMENT,
+            far: Some(address),
+        };
+        exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
+        self.stop(None);
+    }
+
+    fn interrupt(&self, number: u32) {
+        if self.is_calibrating.get() {
+            let is_found = self
+                .probe
+                .borrow_mut()
+                .calibrate(&self.engine, PROBE_ADDRESS);
+            self.is_calibrating.set(!is_found);
+            self.stop(None);
+            return;
+        }
+        match number {
+            EXCP_SWI => {
+                let syndrome = Syndrome {
+                    esr: SVC_SYNDROME,
+                    far: None,
+                };
+                exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
+            }
+            EXCP_HVC => {
+                let syndrome = HVC_SYNDROME | self.hvc_immediate();
+                self.stop(Some(Exit::Exception {
+                    syndrome,
+                    va: 0,
+                    ipa: 0,
+                }));
+            }
+            EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => {
+                let (esr, address) = self.probe.borrow().fault(&self.engine);
+                let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
+                let syndrome = Syndrome {
+                    esr,
+                    far: is_abort.then_some(address),
+                };
+                exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
+            }
+            _ => {
+                let va = self.engine.get(RegisterARM64::PC);
+                let syndrome = 0x3f << 26 | u64::from(number);
+                self.stop(Some(Exit::Exception {
+                    syndrome,
+                    va,
+                    ipa: 0,
+                }));
+            }
+        }
+    }
+
+    /// The immediate of the `hvc` before the program counter.
+    fn hvc_immediate(&self) -> u64 {
+        let pc = self.engine.get(RegisterARM64::PC);
+        let mut known = self.immediates.borrow_mut();
+        *known
+            .entry(pc)
+            .or_insert_with(|| self.probe.borrow().fault(&self.engine).0 & 0xffff)
+    }
+}
+
+impl Vcpu for SimVcpu {
+    fn run(&mut self) -> Result<Exit, HvError> {
+        self.check_owner()?;
+        let shared = Arc::clone(&self.core.shared);
+        // A kick before the run is kept or lost by chance: nobody may rely on either.
+        if self.core.kick.0.swap(false, Ordering::SeqCst) && shared.toss() {
+            self.core.has_irq.set(false);
+            return Ok(Exit::Canceled);
+        }
+        let exit = loop {
+            let turn = shared.turn();
+            self.sync_mappings()?;
+            self.sync_code()?;
+            if self.core.has_irq.get() && exception::is_open(&self.core.engine) {
+                self.core.has_irq.set(false);
+                exception::take(&self.core.engine, VECTOR_IRQ, None);
+            }
+            self.core.exit.set(None);
+            self.core.engine.run()?;
+            drop(turn);
+            match self.core.exit.take() {
+                Some(exit) => break exit,
+                None if shared.waiting.load(Ordering::Relaxed) > 0 => std::thread::yield_now(),
+                None => {}
+            }
+        };
+        self.core.has_irq.set(false);
+        if exit == Exit::Canceled {
+            // Whoever is kicked has run for a while: let the cache of translations
+            // grow, which it only does when it is emptied.
+            self.core.engine.forget_translations();
+        }
+        Ok(exit)
+    }
+
+    fn get_reg(&mut self, reg: Reg) -> Result<u64, HvError> {
+        self.check_owner()?;
+        Ok(self.core.engine.get(register(reg)?))
+    }
+
+    fn set_reg(&mut self, reg: Reg, value: u64) -> Result<(), HvError> {
+        self.check_owner()?;
+        match reg {
+            Reg::Cpsr => self.set_state(value),
+            reg => self.core.engine.set(register(reg)?, value),
+        }
+        Ok(())
+    }
+
+    fn set_sys_reg(&mut self, reg: SysReg, value: u64) -> Result<(), HvError> {
+        self.check_owner()?;
+        let engine = &self.core.engine;
+        if reg == SysReg::SP_EL1 {
+            engine.set(RegisterARM64::SP_EL1, value);
+            if engine.get(RegisterARM64::PSTATE) & 0xf == 5 {
+                engine.set(RegisterARM64::SP, value);
+            }
+            return Ok(());
+        }
+        engine.set_sys(reg.into(), value)
+    }
+
     fn set_pending_irq(&mut self, on: bool) -> Result<(), HvError> {
         self.check_owner()?;
-        self.has_irq = on;
+        self.core.has_irq.set(on);
         Ok(())
     }
 
     fn invalidate_icache(&mut self) {
-        let flushed = self.uc.ctl_flush_tb();
-        debug_assert!(flushed.is_ok());
+        self.core.engine.forget_code();
     }
 
     fn kick_handle(&self) -> Arc<dyn Kick> {
-        Arc::clone(&self.hooks.kick) as Arc<dyn Kick>
+        Arc::clone(&self.core.kick) as Arc<dyn Kick>
     }
 }
 
 fn register(reg: Reg) -> Result<RegisterARM64, HvError> {
-    const X: [RegisterARM64; 31] = {
-        use RegisterARM64 as R;
-        [
-            R::X0,
-            R::X1,
-            R::X2,
-            R::X3,
-            R::X4,
-            R::X5,
-            R::X6,
-            R::X7,
-            R::X8,
-            R::X9,
-            R::X10,
-            R::X11,
-            R::X12,
-            R::X13,
-            R::X14,
-            R::X15,
-            R::X16,
-            R::X17,
-            R::X18,
-            R::X19,
-            R::X20,
-            R::X21,
-            R::X22,
-            R::X23,
-            R::X24,
-            R::X25,
-            R::X26,
-            R::X27,
-            R::X28,
-            R::X29,
-            R::X30,
-        ]
-    };
+    use RegisterARM64 as R;
+    const X: [RegisterARM64; 31] = [
+        R::X0,
+        R::X1,
+        R::X2,
+        R::X3,
+        R::X4,
+        R::X5,
+        R::X6,
+        R::X7,
+        R::X8,
+        R::X9,
+        R::X10,
+        R::X11,
+        R::X12,
+        R::X13,
+        R::X14,
+        R::X15,
+        R::X16,
+        R::X17,
+        R::X18,
+        R::X19,
+        R::X20,
+        R::X21,
+        R::X22,
+        R::X23,
+        R::X24,
+        R::X25,
+        R::X26,
+        R::X27,
+        R::X28,
+        R::X29,
+        R::X30,
+    ];
     match reg {
         Reg::X(n) => X.get(usize::from(n)).copied().ok_or(HvError::BadArgument),
-        Reg::Pc => Ok(RegisterARM64::PC),
-        Reg::Cpsr => Ok(RegisterARM64::PSTATE),
+        Reg::Pc => Ok(R::PC),
+        Reg::Cpsr => Ok(R::PSTATE),
     }
 }

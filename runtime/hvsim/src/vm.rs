@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use elfuse_machine::Ipa;
 use elfuse_machine::hv::{HvError, HvPerms, Hypervisor, Vcpu, Vm};
+use elfuse_machine::hwcap::IdRegisters;
 
 use crate::vcpu::SimVcpu;
 
@@ -49,11 +50,31 @@ pub(crate) struct Shared {
     run: Mutex<()>,
     /// Processors that wait for their turn.
     pub(crate) waiting: AtomicUsize,
+    /// Processors that exist.
+    pub(crate) processors: AtomicUsize,
+    /// Changes when a processor says that it wrote instructions.
+    pub(crate) code_epoch: AtomicU64,
+    /// State of the generator behind [`Shared::toss`].
+    coins: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn mappings(&self) -> MutexGuard<'_, Vec<Mapping>> {
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A coin whose sequence is the same in every run of a program.
+    pub(crate) fn toss(&self) -> bool {
+        // The top bit of Knuth's linear congruential generator.
+        let step = |n: u64| {
+            n.wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407)
+        };
+        let update = |n| Some(step(n));
+        let last = self
+            .coins
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+        last.unwrap_or_else(|n| n) >> 63 == 0
     }
 
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
@@ -120,13 +141,15 @@ impl Vm for SimVm {
         Ok(Box::new(SimVcpu::new(&self.shared)?))
     }
 
-    fn hwcap(&self) -> [u64; 2] {
-        // FP ASIMD AES PMULL SHA1 SHA2 CRC32 ATOMICS FPHP ASIMDHP ASIMDRDM JSCVT FCMA
-        // LRCPC DCPOP SHA3 ASIMDDP SHA512: what Unicorn's MAX model really has.
-        let bits = [
-            0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17, 20, 21,
-        ];
-        [bits.iter().fold(0, |sum, bit| sum | 1 << bit), 0]
+    /// What Unicorn's most capable processor has and the runtime keeps working: the
+    /// values of the pinned version's processor model.
+    fn id_registers(&self) -> IdRegisters {
+        IdRegisters {
+            pfr0: 0x0011_0011,
+            isar0: 0x0021_1111_1021_2120,
+            isar1: 0x0000_0011_0021_1002,
+            mmfr2: 0,
+        }
     }
 }
 
