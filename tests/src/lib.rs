@@ -13,6 +13,7 @@ pub mod guest_root;
 pub mod image;
 pub mod layout;
 pub mod program;
+pub mod python;
 pub mod registry;
 pub mod tarball;
 pub mod tree;

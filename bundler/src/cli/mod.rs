@@ -16,6 +16,7 @@ mod list;
 mod output;
 mod pull;
 mod push;
+mod sbom;
 mod store;
 mod stub;
 mod update;
@@ -104,6 +105,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Upload the image to a registry
     Push(push::PushArgs),
+    /// List the packages inside: SPDX or CycloneDX
+    Sbom(sbom::SbomArgs),
     /// Build a bundle again from the image it was made of
     Update(update::UpdateArgs),
     /// Tell what the store holds
@@ -180,6 +183,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Diff(args)) => diff::run(&args, global),
         Some(Command::Export(args)) => export::run(&args, global),
         Some(Command::Push(args)) => push::run(&args, global),
+        Some(Command::Sbom(args)) => sbom::run(&args, global),
         Some(Command::Update(args)) => update::run(&args, global),
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),
