@@ -74,6 +74,7 @@ fn options(args: &ExtractArgs, is_root: bool) -> ExtractOptions {
     ExtractOptions {
         threads: threads(),
         ownership: attribute,
+        modes: Attribute::Apply,
         xattrs: attribute,
         special: if applies {
             Special::Create

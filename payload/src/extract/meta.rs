@@ -36,7 +36,9 @@ pub(super) fn apply(
             fsetxattr(file, name.as_slice(), value, XattrFlags::empty())?;
         }
     }
-    fchmod(file, mode(entry))?;
+    if options.modes == Attribute::Apply {
+        fchmod(file, mode(entry))?;
+    }
     Ok(futimens(file, &times(entry))?)
 }
 
@@ -57,7 +59,7 @@ pub(super) fn apply_at(
             host::set_xattr_at(dir, name, key, value)?;
         }
     }
-    if entry.kind != Kind::Symlink {
+    if options.modes == Attribute::Apply && entry.kind != Kind::Symlink {
         // Made a moment ago in a directory of ours, so no link to follow.
         chmodat(dir, name, mode(entry), AtFlags::empty())?;
     }

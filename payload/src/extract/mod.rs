@@ -70,6 +70,8 @@ pub struct ExtractOptions {
     pub threads: usize,
     /// Owner and group.
     pub ownership: Attribute,
+    /// Permission bits; left out, files and directories are their owner's alone.
+    pub modes: Attribute,
     /// Extended attributes.
     pub xattrs: Attribute,
     /// Devices and named pipes.
@@ -84,6 +86,7 @@ impl Default for ExtractOptions {
         Self {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             ownership: Attribute::Skip,
+            modes: Attribute::Apply,
             xattrs: Attribute::Skip,
             special: Special::Placeholder,
             names: Names::Raw,

@@ -40,6 +40,7 @@ fn complete() -> ExtractOptions {
     ExtractOptions {
         threads: 3,
         ownership: attribute,
+        modes: Attribute::Apply,
         xattrs: attribute,
         special: if may {
             Special::Create
