@@ -4,18 +4,27 @@
 //! from its caller.
 //!
 //! [`run`] reads the program's own options ([`options`]), finds the payload in
-//! the program file ([`locate`]) and describes ([`describe`]) or extracts
-//! ([`extract`]) it. Exit status 125 is a failure of the stub itself, as
-//! container tools have it.
+//! the program file ([`locate`]) and describes ([`describe`]), extracts
+//! ([`extract`]) or runs ([`launch`]) what is in it. The hypervisor is the
+//! caller's: Apple's in the program that ships, a simulator on Linux. Exit status
+//! 125 is a failure of the stub itself, as container tools have it.
 
+mod cache;
+mod config;
 mod describe;
 mod error;
 mod extract;
-#[cfg_attr(not(target_os = "macos"), path = "hypervisor/absent.rs")]
-mod hypervisor;
+mod launch;
 mod locate;
 mod options;
+mod signals;
+mod stats;
+mod synthesis;
+mod terminal;
+mod tree;
+mod users;
 pub mod volume;
+mod working_dir;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,62 +32,102 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use error::StubError;
+pub use error::{CacheError, HostError, OWN_FAILURE, OptionError, StartError, StubError};
 pub use locate::{LocateError, payload_range};
-pub use options::HELP;
 
+use elfuse_machine::hv::Hypervisor;
 use elfuse_payload::Range;
 use elfuse_payload::reader::Payload;
-use options::{Action, Options};
+use options::{Action, CacheAction, Options};
 
-/// Exit status of a failure that is the stub's and not the guest's.
-pub const OWN_FAILURE: u8 = 125;
+/// What the host has for guests.
+pub struct Host<'a> {
+    /// What runs them; `None` where nothing can.
+    pub hypervisor: Option<&'a dyn Hypervisor>,
+    /// Processors of a guest that is not told another number.
+    pub cpus: usize,
+    /// A line for `--elfuse-version`.
+    pub description: String,
+}
 
-/// Does what `args` and `environment_options` (the words of ELFUSE_OPTS) ask of
-/// the bundle at `program`, writing to `out`.
+/// Does what `args` and `environment_options` (the words of `ELFUSE_OPTS`) ask of
+/// the bundle at `program`, writing to `out`; answers the exit status.
 ///
 /// # Errors
-/// [`StubError`]; the caller prints it and exits with [`OWN_FAILURE`].
+/// [`StubError`]; the caller prints it and exits with its status.
 pub fn run(
+    host: &Host<'_>,
     program: &Path,
     args: &[OsString],
     environment_options: Option<&OsString>,
     out: &mut dyn Write,
-) -> Result<(), StubError> {
-    let given = Options::from_environment(environment_options)?;
+) -> Result<u8, StubError> {
     // A bundle made with --cli leaves its arguments to the program inside, and
     // only the payload knows; so what needs no payload is tried last.
     match open(program) {
         Ok(payload) => {
-            let options = if payload.provenance().cli {
-                given
+            let provenance = payload.provenance();
+            let given = Options::baked(&provenance.run_options)?;
+            let given = given.and_environment(environment_options)?;
+            let options = if provenance.cli {
+                given.with_command(args)
             } else {
                 given.and(args)?
             };
-            perform(&payload, program, options, out)
+            perform(host, &payload, program, &options, out)
         }
-        Err(error) => match given.and(args)?.action {
-            Action::Help => Ok(out.write_all(HELP.as_bytes())?),
-            Action::Version => Ok(version(out)?),
-            _ => Err(error),
-        },
+        Err(error) => {
+            let given = Options::default().and_environment(environment_options)?;
+            match given.and(args)?.action {
+                Some(Action::Help) => out.write_all(options::help().as_bytes())?,
+                Some(Action::Version) => version(host, out)?,
+                _ => return Err(error),
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// Runs a program of the root directory `root`, which has no config: `args` are
+/// options and the command.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_directory(
+    host: &Host<'_>,
+    root: &Path,
+    args: &[OsString],
+    out: &mut dyn Write,
+) -> Result<u8, StubError> {
+    let options = Options::default().and(args)?;
+    match options.action {
+        None => launch::directory(host, root, &options),
+        Some(Action::Help) => {
+            out.write_all(options::help().as_bytes())?;
+            Ok(0)
+        }
+        Some(_) => Err(OptionError::Refused("elfuse-...", "this is no bundle").into()),
     }
 }
 
 fn perform(
+    host: &Host<'_>,
     payload: &Payload,
     program: &Path,
-    options: Options,
+    options: &Options,
     out: &mut dyn Write,
-) -> Result<(), StubError> {
-    match options.action {
-        Action::Help => Ok(out.write_all(HELP.as_bytes())?),
-        Action::Version => Ok(version(out)?),
-        Action::Inspect { json: false } => Ok(describe::text(payload, program, out)?),
-        Action::Inspect { json: true } => Ok(describe::json(payload, out)?),
-        Action::Extract(directory) => extract::extract(payload, &directory),
-        Action::Run => Err(StubError::NoRuntime),
+) -> Result<u8, StubError> {
+    match &options.action {
+        None => return launch::image(host, payload, options),
+        Some(Action::Help) => out.write_all(options::help().as_bytes())?,
+        Some(Action::Version) => version(host, out)?,
+        Some(Action::Inspect) if options.is_json => describe::json(payload, out)?,
+        Some(Action::Inspect) => describe::text(payload, program, out)?,
+        Some(Action::Extract(directory)) => extract::extract(payload, directory)?,
+        Some(Action::Cache(CacheAction::Status)) => cache::status(options.is_json, out)?,
+        Some(Action::Cache(CacheAction::Prune)) => cache::prune(options.is_json, out)?,
     }
+    Ok(0)
 }
 
 fn open(program: &Path) -> Result<Payload, StubError> {
@@ -98,10 +147,7 @@ fn open(program: &Path) -> Result<Payload, StubError> {
     Ok(Payload::open(segment)?)
 }
 
-fn version(out: &mut dyn Write) -> std::io::Result<()> {
+fn version(host: &Host<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "elfuse-stub {}", env!("CARGO_PKG_VERSION"))?;
-    match hypervisor::max_vcpus() {
-        Some(count) => writeln!(out, "hypervisor: up to {count} virtual CPUs"),
-        None => writeln!(out, "hypervisor: not available on this machine"),
-    }
+    writeln!(out, "hypervisor: {}", host.description)
 }

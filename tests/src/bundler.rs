@@ -155,7 +155,12 @@ impl Bundle {
     /// The stub fails.
     pub fn extracted_by_stub(&self, to: &Path) -> Result<Listing> {
         let args = ["--elfuse-extract".into(), to.as_os_str().to_owned()];
-        elfuse_stub::run(&self.path, &args, None, &mut Vec::new())
+        let host = elfuse_stub::Host {
+            hypervisor: None,
+            cpus: 1,
+            description: "none".to_owned(),
+        };
+        elfuse_stub::run(&host, &self.path, &args, None, &mut Vec::new())
             .map_err(|error| anyhow::anyhow!(error.full_message()))?;
         Ok(tree::describe(to)?)
     }

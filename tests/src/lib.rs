@@ -13,7 +13,6 @@ pub mod guest_root;
 pub mod image;
 pub mod layout;
 pub mod program;
-pub mod python;
 pub mod registry;
 pub mod tarball;
 pub mod tree;

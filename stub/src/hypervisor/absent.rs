@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Stands in for Hypervisor.framework on hosts that are not Macs, where the
-//! stub's library is built for its tests.
+//! A host that cannot run arm64 guests: this program describes and extracts.
 
-/// Always `None`: there is no hypervisor to ask.
-pub(crate) fn max_vcpus() -> Option<u32> {
-    None
+use elfuse_stub::Host;
+
+/// This machine.
+pub(crate) fn host() -> Host<'static> {
+    Host {
+        hypervisor: None,
+        cpus: 1,
+        description: "not available on this machine".to_owned(),
+    }
 }

@@ -8,6 +8,7 @@ pub mod host;
 pub mod inotify;
 pub mod overlay;
 pub mod proc;
+pub mod setup;
 pub mod sys;
 pub mod tmpfs;
 pub mod virtual_fs;

@@ -244,8 +244,19 @@ pub struct Namespace {
 }
 
 fn new_mount(id: u32, fs: Arc<dyn FileSystem>, source: &str, flags: MountFlags) -> Arc<Mount> {
+    let root = fs.root();
+    new_mount_of(id, fs, root, source, flags)
+}
+
+fn new_mount_of(
+    id: u32,
+    fs: Arc<dyn FileSystem>,
+    root: Arc<dyn Inode>,
+    source: &str,
+    flags: MountFlags,
+) -> Arc<Mount> {
     let cache = NameCache::new(fs.is_volatile());
-    let root = Dentry::root(fs.root(), cache.clone());
+    let root = Dentry::root(root, cache.clone());
     Arc::new(Mount {
         id,
         fs,
@@ -344,6 +355,22 @@ impl Namespace {
     ) -> Result<Arc<Mount>, Errno> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         self.attach(new_mount(id, fs, source, flags), at)
+    }
+
+    /// Mounts one file of `fs` over the file at `at`.
+    ///
+    /// # Errors
+    /// As `mount`.
+    pub fn mount_file(
+        &self,
+        fs: Arc<dyn FileSystem>,
+        file: Arc<dyn Inode>,
+        source: &str,
+        at: &Location,
+        flags: MountFlags,
+    ) -> Result<Arc<Mount>, Errno> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.attach(new_mount_of(id, fs, file, source, flags), at)
     }
 
     /// Makes the tree at `from` visible at `at` too (`MS_BIND`).

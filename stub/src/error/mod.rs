@@ -2,7 +2,9 @@
 //! What can go wrong in the stub itself: one message that says what and
 //! where, and where the user can act, a hint.
 
-use std::ffi::OsString;
+mod option;
+mod start;
+
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +12,11 @@ use elfuse_payload::extract::ExtractError;
 use elfuse_payload::reader::PayloadError;
 
 use crate::locate::LocateError;
+pub use option::OptionError;
+pub use start::{CacheError, HostError, StartError};
+
+/// Exit status of a failure that is the stub's and not the guest's.
+pub const OWN_FAILURE: u8 = 125;
 
 /// A failure of the stub, not of the guest.
 #[derive(Debug, thiserror::Error)]
@@ -50,24 +57,31 @@ pub enum StubError {
     /// Standard output cannot be written.
     #[error("write output: {0}")]
     Output(#[from] io::Error),
-    /// An option that this version does not have.
-    #[error("read option {0:?}: no such option")]
-    UnknownOption(OsString),
-    /// An option at the end that needs one more word.
-    #[error("read option {0}: {1} must follow")]
-    MissingValue(&'static str, &'static str),
-    /// ELFUSE_OPTS is not text.
-    #[error("read ELFUSE_OPTS: not valid UTF-8")]
-    EnvironmentNotText,
-    /// ELFUSE_OPTS has a word that is not an option.
-    #[error("read ELFUSE_OPTS: {0:?} is not an option")]
-    EnvironmentNotOption(OsString),
-    /// This stub has no runtime.
-    #[error("run the image's program: this version describes and extracts images, it runs none")]
-    NoRuntime,
+    /// An option that cannot be followed.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The guest does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The host does not give what a guest needs.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// Unpacked images cannot be kept.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 impl StubError {
+    /// What the program exits with: 125, or 126 and 127 where the guest's program
+    /// cannot be run or found.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Start(error) => error.exit_status(),
+            _ => OWN_FAILURE,
+        }
+    }
+
     /// The message, with a second line where the user can act.
     #[must_use]
     pub fn full_message(&self) -> String {
@@ -99,9 +113,11 @@ impl StubError {
             Self::MakeDirectory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("name a directory that does not exist yet")
             }
-            Self::UnknownOption(_) | Self::MissingValue(..) | Self::NoRuntime => {
-                Some("--elfuse-help lists what there is")
-            }
+            Self::Option(_) => Some("--elfuse-help lists what there is"),
+            Self::Start(error) => error.hint(),
+            Self::Host(error) => error.hint(),
+            Self::Cache(error) => error.hint(),
+            Self::Extract(_) => Some("is the disk full? if not, copy or download the file again"),
             _ => None,
         }
     }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest that has started, to its end: one host thread for each processor, and
+//! the signals that the host passes on.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::signal::{SI_USER, SigInfo};
+
+use super::{BootError, Booted};
+use crate::kernel::Kernel;
+use crate::signal::Target;
+use crate::task::ExitStatus;
+use crate::tty::console::Console;
+
+/// The process that a guest begins with.
+const FIRST: i32 = 1;
+
+impl Booted {
+    /// The kernel.
+    #[must_use]
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// The terminal, when there is one.
+    #[must_use]
+    pub fn console(&self) -> Option<&Arc<Console>> {
+        self.console.as_ref()
+    }
+
+    /// Sends the first program a signal from outside of the guest.
+    ///
+    /// # Errors
+    /// `ESRCH` when it has ended, `EAGAIN` when too many signals wait.
+    pub fn signal(&self, number: i32) -> Result<(), Errno> {
+        let process = {
+            let table = self.kernel.processes().lock();
+            let entry = table.get(FIRST).ok_or(Errno::ESRCH)?;
+            Arc::clone(&entry.process)
+        };
+        let info = SigInfo::new(number, SI_USER).with_sender(0, 0);
+        self.kernel
+            .send_signal(&process, info, Target::Process, u64::MAX)
+    }
+
+    /// Runs the processors until the first program has ended.
+    ///
+    /// # Errors
+    /// When the host gives no threads or the machine no processors.
+    pub fn run(&self) -> Result<ExitStatus, BootError> {
+        let workers: Vec<_> = (0..self.cpus)
+            .map(|n| self.start_worker(n))
+            .collect::<Result<_, _>>()?;
+        let status = self.kernel.wait_until_finished();
+        self.kernel.scheduler().stop();
+        for worker in workers {
+            if let Ok(Err(error)) = worker.join() {
+                return Err(BootError::Thread(std::io::Error::other(error)));
+            }
+        }
+        Ok(status)
+    }
+
+    fn start_worker(
+        &self,
+        n: usize,
+    ) -> std::io::Result<std::thread::JoinHandle<Result<(), elfuse_machine::MachineError>>> {
+        let kernel = Arc::clone(&self.kernel);
+        std::thread::Builder::new()
+            .name(format!("cpu{n}"))
+            .spawn(move || {
+                let bail = Bail {
+                    kernel: Arc::clone(&kernel),
+                    is_done: Cell::new(false),
+                };
+                let done = kernel.scheduler().work(kernel.machine());
+                bail.set_done(done.is_ok());
+                done
+            })
+    }
+}
+
+/// A worker that fails or panics ends the run: nobody would wake what it ran.
+struct Bail {
+    kernel: Arc<Kernel>,
+    is_done: Cell<bool>,
+}
+
+impl Bail {
+    fn set_done(&self, is_done: bool) {
+        self.is_done.set(is_done);
+    }
+}
+
+impl Drop for Bail {
+    fn drop(&mut self) {
+        if !self.is_done.get() {
+            self.kernel.give_up();
+        }
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `--elfuse-cache status` and `prune`: what is kept, since when it was not used,
+//! and its removal. An image in use stays: its lock is held.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::json;
+
+use super::{Cache, remove_tree};
+use crate::{CacheError, StubError};
+
+/// One image in the cache.
+struct Kept {
+    name: String,
+    bytes: u64,
+    days: u64,
+}
+
+/// Lists what is kept.
+pub(crate) fn status(is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
+    let cache = Cache::open()?;
+    let kept = cache.kept()?;
+    if is_json {
+        let images: Vec<_> = kept
+            .iter()
+            .map(|image| json!({"layer": format!("sha256:{}", image.name), "bytes": image.bytes, "days": image.days}))
+            .collect();
+        writeln!(
+            out,
+            "{:#}",
+            json!({"directory": cache.base.display().to_string(), "images": images})
+        )?;
+        return Ok(());
+    }
+    writeln!(out, "{}", cache.base.display())?;
+    for image in &kept {
+        let Kept { name, bytes, days } = image;
+        let short = name.get(..12).unwrap_or(name);
+        writeln!(out, "{short}  {bytes:>14} bytes  used {days} days ago")?;
+    }
+    Ok(writeln!(out, "{} images", kept.len())?)
+}
+
+/// Removes every image that is not in use.
+pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
+    let cache = Cache::open()?;
+    let (mut count, mut freed) = (0_u64, 0_u64);
+    for image in cache.kept()? {
+        let lock = cache.lock_file(&image.name)?;
+        if lock.try_lock().is_err() {
+            continue;
+        }
+        let images = cache.images();
+        for path in [
+            images.join(&image.name),
+            images.join(format!(".new-{}", image.name)),
+        ] {
+            remove_tree(&path).map_err(|source| CacheError::Directory { path, source })?;
+        }
+        count += 1;
+        freed += image.bytes;
+    }
+    if is_json {
+        writeln!(out, "{:#}", json!({"removed": count, "bytes": freed}))?;
+    } else {
+        writeln!(out, "removed {count} images, {freed} bytes")?;
+    }
+    Ok(())
+}
+
+impl Cache {
+    /// The images, finished or not, by name.
+    fn kept(&self) -> Result<Vec<Kept>, CacheError> {
+        let path = self.images();
+        let failed = |source| CacheError::Directory {
+            path: path.clone(),
+            source,
+        };
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = name.strip_prefix(".new-").unwrap_or(&name).to_owned();
+            let is_ours = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_ours && !kept.iter().any(|other: &Kept| other.name == name) {
+                let (bytes, days) = describe(&entry.path());
+                kept.push(Kept { name, bytes, days });
+            }
+        }
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(kept)
+    }
+}
+
+/// Bytes of content, and days since the last use.
+fn describe(directory: &Path) -> (u64, u64) {
+    let text = fs::read_to_string(directory.join("complete")).unwrap_or_default();
+    let bytes = text.lines().nth(2).and_then(|line| line.parse().ok());
+    let used = fs::metadata(directory.join("used")).and_then(|meta| meta.modified());
+    let age = used
+        .ok()
+        .and_then(|used| SystemTime::now().duration_since(used).ok());
+    let days = age.map_or(0, |age| age.as_secs() / 86400);
+    (bytes.unwrap_or(0), days)
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What keeps a guest from starting: the image or the options ask for something
+//! that is not there ([`StartError`]), or the host does not give what a guest
+//! needs ([`HostError`]).
+
+use std::io;
+use std::path::PathBuf;
+
+use elfuse_kernel::boot::BootError;
+use elfuse_machine::MachineError;
+use elfuse_payload::layer::LayerError;
+use linux_abi::Errno;
+
+/// The image and the options do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The image's config is not what it should be.
+    #[error("read the image's config: {0}")]
+    Config(#[source] serde_json::Error),
+    /// Neither the image nor the options name a program.
+    #[error("find the program to run: the image names none")]
+    NoCommand,
+    /// The config's stop signal is no signal.
+    #[error("read the image's stop signal {0:?}: no such signal")]
+    StopSignal(String),
+    /// No such user.
+    #[error("find user {0:?}: no such name in the image's /etc/passwd")]
+    UnknownUser(String),
+    /// No such group.
+    #[error("find group {0:?}: no such name in the image's /etc/group")]
+    UnknownGroup(String),
+    /// A resource limit that cannot be set.
+    #[error("set a resource limit: {0}")]
+    Limit(Errno),
+    /// What `-v` names is not there.
+    #[error("mount {}: {source}", path.display())]
+    Volume {
+        /// The host's path.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// The root directory cannot be opened.
+    #[error("open root directory {}: {errno}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        errno: Errno,
+    },
+    /// Something cannot be put into the guest's files.
+    #[error("mount at {path} in the guest: {errno}")]
+    Mount {
+        /// The guest's path.
+        path: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// The kernel does not start the program.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+}
+
+impl StartError {
+    pub(crate) fn mount(path: &[u8], errno: Errno) -> Self {
+        let path = String::from_utf8_lossy(path).into_owned();
+        Self::Mount { path, errno }
+    }
+
+    /// Exit status, as `docker run` has it.
+    pub(super) fn exit_status(&self) -> u8 {
+        match self {
+            Self::Boot(error) => error.exit_status(),
+            _ => super::OWN_FAILURE,
+        }
+    }
+
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoCommand => Some("give a command, such as: ./BUNDLE sh"),
+            Self::UnknownUser(_) | Self::UnknownGroup(_) => Some("numbers always work: -u 1000"),
+            Self::Boot(BootError::NotFound { .. }) => {
+                Some("--elfuse-inspect shows what the image runs; -- ends the bundle's own options")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The host does not give what a guest needs.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// This is no Mac with Apple silicon, and not the simulator either.
+    #[error("run the image's program: this machine has no hypervisor for arm64 guests")]
+    NoHypervisor,
+    /// The virtual machine cannot be had.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// A thread or a stream cannot be had.
+    #[error("prepare to run: {0}")]
+    Io(#[source] io::Error),
+    /// `-t` without a terminal.
+    #[error("use the terminal: standard input and output are none")]
+    NoTerminal,
+    /// The current directory is gone.
+    #[error("find the current directory: {0}")]
+    CurrentDirectory(#[source] io::Error),
+}
+
+impl HostError {
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoHypervisor => {
+                Some("bundles run on Macs with Apple silicon; on Linux: elfuse-bundle run FILE")
+            }
+            Self::Machine(_) => Some("--elfuse-doctor tells what is missing"),
+            Self::NoTerminal => Some("leave out -t"),
+            _ => None,
+        }
+    }
+}
+
+/// Unpacked images cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Nothing says where the cache is.
+    #[error("find the cache directory: HOME is not set")]
+    NoPlace,
+    /// A file of the cache.
+    #[error("use the cache at {}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
+    /// The table of contents is damaged.
+    #[error(transparent)]
+    Contents(LayerError),
+    /// The unpacked tree cannot be opened.
+    #[error("open the unpacked image: {0}")]
+    Root(Errno),
+}
+
+impl CacheError {
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoPlace => Some("set ELFUSE_CACHE to a directory"),
+            Self::Directory { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("--elfuse-cache prune removes images that are not in use")
+            }
+            Self::Directory { .. } => Some("ELFUSE_CACHE names another directory"),
+            Self::Contents(_) => Some("the file is damaged; copy or download it again"),
+            Self::Root(_) => None,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a payload and options to a guest that runs, and to its exit status.
+//!
+//! The order matters: the image is in the cache before anything else starts, so
+//! that ^C can still stop unpacking; signals are blocked before the first thread
+//! exists; users are looked up in the files as the guest will see them; the
+//! terminal becomes raw last and is put back first.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use elfuse_kernel::boot::{Booted, HostParts, Prepared, Program, prepare};
+use elfuse_kernel::fs::setup::HostPart;
+use elfuse_kernel::fs::world::FileWorld;
+use elfuse_kernel::limits::Limits;
+use elfuse_kernel::vfs::MountFlags;
+use elfuse_machine::host::{HostDir, SystemHost, open_root};
+use elfuse_machine::{Machine, MachineConfig};
+use elfuse_payload::reader::Payload;
+use linux_abi::resource::Rlimit;
+
+use crate::cache::Cache;
+use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
+use crate::options::{Options, Tmpfs, Ulimit, Volume};
+use crate::signals::{self, Signal};
+use crate::{
+    CacheError, Host, HostError, OptionError, StartError, StubError, stats, synthesis, terminal,
+    tree, users, working_dir,
+};
+
+/// Memory of a guest that is not told another size.
+const DEFAULT_MEMORY: u64 = 2 << 30;
+/// Threads of a guest at once, when it is not told another number.
+const DEFAULT_TASKS: usize = 4096;
+/// The longest `/etc/passwd` or `/etc/group` that is read.
+const MAX_USERS: usize = 4 << 20;
+
+/// Runs the image's program to its end.
+///
+/// # Errors
+/// Everything that keeps it from starting.
+pub(crate) fn image(
+    host: &Host<'_>,
+    payload: &Payload,
+    options: &Options,
+) -> Result<u8, StubError> {
+    let config = ImageConfig::parse(payload.config())?;
+    let share = payload.provenance().cli.then(working_dir::find);
+    let share = share.transpose()?;
+    let root = || {
+        let image = Cache::open()?.image(payload)?;
+        let root: Arc<dyn HostDir> = tree::root(image).map_err(CacheError::Root)?;
+        Ok(root)
+    };
+    run(host, config, root, share, options)
+}
+
+/// Runs a program of a root directory, as if an image without a config held it.
+///
+/// # Errors
+/// Everything that keeps it from starting.
+pub(crate) fn directory(host: &Host<'_>, root: &Path, options: &Options) -> Result<u8, StubError> {
+    let open = || {
+        let dir = open_root(root).map_err(|errno| StartError::Directory {
+            path: root.to_path_buf(),
+            errno,
+        })?;
+        Ok(dir)
+    };
+    run(host, ImageConfig::default(), open, None, options)
+}
+
+fn run(
+    host: &Host<'_>,
+    config: ImageConfig,
+    root: impl FnOnce() -> Result<Arc<dyn HostDir>, StubError>,
+    share: Option<working_dir::Share>,
+    options: &Options,
+) -> Result<u8, StubError> {
+    refuse_unfinished(options)?;
+    let hypervisor = host.hypervisor.ok_or(HostError::NoHypervisor)?;
+    let terminal = terminal::kind();
+    if options.needs_terminal && terminal == Terminal::No {
+        return Err(HostError::NoTerminal.into());
+    }
+    let mut run = config.merge(options, terminal, &host_variable)?;
+    let root = root()?;
+    let pending = signals::block().map_err(HostError::Io)?;
+    let config = MachineConfig {
+        ram_bytes: options.memory.unwrap_or(DEFAULT_MEMORY),
+    };
+    let machine = Machine::new(hypervisor, config).map_err(HostError::Machine)?;
+    let system = Arc::new(SystemHost);
+    let parts = HostParts {
+        root,
+        clock: system.clone(),
+        random: system,
+        stdio: terminal::stdio(terminal).map_err(HostError::Io)?,
+    };
+    let prepared = prepare(&machine, parts).map_err(StartError::Boot)?;
+    mount(prepared.files(), options, share, &mut run)?;
+    let booted = start(prepared, options, run, host.cpus)?;
+    attend(&Arc::new(booted), &machine, pending, options)
+}
+
+fn refuse_unfinished(options: &Options) -> Result<(), StubError> {
+    let why = "this version keeps nothing that is written";
+    if options.persist.is_some() || options.forgets_persisted {
+        return Err(OptionError::Refused("persist", why).into());
+    }
+    Ok(())
+}
+
+/// Everything that is in the guest's files besides the image.
+fn mount(
+    world: &FileWorld,
+    options: &Options,
+    share: Option<working_dir::Share>,
+    run: &mut Run,
+) -> Result<(), StubError> {
+    for tmpfs in &options.tmpfs {
+        mount_memory(world, tmpfs)?;
+    }
+    let resolver = std::fs::read("/etc/resolv.conf").unwrap_or_default();
+    for (path, text) in synthesis::files(options, &String::from_utf8_lossy(&resolver)) {
+        let mounted = world.mount_text(path.as_bytes(), text.as_bytes());
+        mounted.map_err(|errno| StartError::mount(path.as_bytes(), errno))?;
+    }
+    for volume in &options.volumes {
+        mount_volume(world, volume)?;
+    }
+    if let Some(share) = share {
+        let guest = share.guest_path(|path| world.find(path).is_ok());
+        let volume = Volume {
+            host: share.host,
+            guest: guest.clone(),
+            is_read_only: false,
+        };
+        mount_volume(world, &volume)?;
+        if options.workdir.is_none() {
+            run.cwd = guest;
+        }
+    }
+    let made = world.make_directories(&run.cwd);
+    made.map_err(|errno| StartError::mount(&run.cwd, errno))?;
+    if options.is_read_only {
+        world.make_root_read_only();
+    }
+    Ok(())
+}
+
+fn read_only(is_read_only: bool) -> MountFlags {
+    if is_read_only {
+        MountFlags::READ_ONLY
+    } else {
+        MountFlags::empty()
+    }
+}
+
+fn mount_memory(world: &FileWorld, tmpfs: &Tmpfs) -> Result<(), StartError> {
+    let mut flags = MountFlags::NO_SUID | MountFlags::NO_DEV | read_only(tmpfs.is_read_only);
+    if !tmpfs.is_executable {
+        flags |= MountFlags::NO_EXEC;
+    }
+    world
+        .mount_memory(&tmpfs.path, tmpfs.mode, tmpfs.bytes, flags)
+        .map_err(|errno| StartError::mount(&tmpfs.path, errno))
+}
+
+fn mount_volume(world: &FileWorld, volume: &Volume) -> Result<(), StartError> {
+    let on_host = |source| StartError::Volume {
+        path: volume.host.clone(),
+        source,
+    };
+    let path = volume.host.canonicalize().map_err(on_host)?;
+    let flags = read_only(volume.is_read_only);
+    let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
+    let (dir, part) = match (path.is_dir(), path.parent(), name) {
+        (false, Some(parent), Some(name)) => (parent, HostPart::File(name)),
+        _ => (path.as_path(), HostPart::Directory),
+    };
+    let dir = open_root(dir).map_err(|errno| StartError::mount(&volume.guest, errno))?;
+    world
+        .mount_host(dir, &part, &volume.guest, flags)
+        .map_err(|errno| StartError::mount(&volume.guest, errno))
+}
+
+fn start(
+    prepared: Prepared,
+    options: &Options,
+    mut run: Run,
+    cpus: usize,
+) -> Result<Booted, StartError> {
+    let read = |path: &[u8]| {
+        let text = prepared.files().read_file(path, MAX_USERS);
+        text.unwrap_or_default()
+    };
+    let user = users::resolve(&run.user, &read(b"/etc/passwd"), &read(b"/etc/group"))?;
+    add_home(&mut run.env, &user.home);
+    let limits = Limits::default();
+    for Ulimit { which, soft, hard } in options.ulimits.iter().copied() {
+        let limit = Rlimit {
+            cur: soft,
+            max: hard,
+        };
+        let set = limits.set(which, limit, true);
+        set.map_err(StartError::Limit)?;
+    }
+    let hostname = options.hostname.clone();
+    Ok(prepared.start(Program {
+        argv: run.argv,
+        env: run.env,
+        cwd: run.cwd,
+        uid: user.uid,
+        gid: user.gid,
+        groups: user.groups,
+        hostname: hostname.unwrap_or_else(|| synthesis::DEFAULT_HOSTNAME.into()),
+        limits,
+        max_tasks: options.tasks.unwrap_or(DEFAULT_TASKS),
+        trace: options.is_traced,
+        cpus: options.cpus.unwrap_or(cpus),
+        seed: None,
+    })?)
+}
+
+/// Stays with the guest until it has ended.
+fn attend(
+    booted: &Arc<Booted>,
+    machine: &Arc<Machine>,
+    pending: signals::Pending,
+    options: &Options,
+) -> Result<u8, StubError> {
+    let console = booted.console().cloned();
+    let raw = console.clone().map(terminal::attach).transpose();
+    let raw = raw.map_err(HostError::Io)?;
+    let again = raw.as_ref().map(terminal::Raw::again);
+    let guest = Arc::clone(booted);
+    let handle = move |signal| match (signal, &console) {
+        // A guest that has just ended needs no signal any more.
+        (Signal::Guest(number), _) => drop(guest.signal(number)),
+        (Signal::Window, Some(console)) => console.resized(terminal::window()),
+        (Signal::Continued, _) => again.iter().for_each(terminal::Again::apply),
+        (Signal::Window, None) => {}
+    };
+    pending.forward(handle).map_err(HostError::Io)?;
+    let status = booted.run();
+    drop(raw);
+    if options.shows_stats {
+        stats::print(machine, booted);
+    }
+    Ok(status.map_err(StartError::Boot)?.shell_status())
+}

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One row for each option: its names, what it takes, what it does, its line of
+//! `--elfuse-help`. Rows that refuse stand for options of other container tools
+//! that people will try.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::value::{self, Why, text};
+use super::{Action, CacheAction, EnvChange, Options};
+
+/// What an option takes, and what it does.
+pub(super) enum Take {
+    /// Nothing.
+    Flag(fn(&mut Options)),
+    /// A value of this name.
+    Value(&'static str, fn(&mut Options, &OsStr) -> Result<(), Why>),
+    /// Not in this version, and why.
+    Refused(&'static str),
+}
+
+/// An option.
+pub(super) struct Row {
+    pub(super) long: &'static str,
+    pub(super) short: Option<u8>,
+    pub(super) take: Take,
+    pub(super) help: &'static str,
+}
+
+const fn flag(long: &'static str, set: fn(&mut Options), help: &'static str) -> Row {
+    Row {
+        long,
+        short: None,
+        take: Take::Flag(set),
+        help,
+    }
+}
+
+const fn value(
+    long: &'static str,
+    what: &'static str,
+    set: fn(&mut Options, &OsStr) -> Result<(), Why>,
+    help: &'static str,
+) -> Row {
+    Row {
+        long,
+        short: None,
+        take: Take::Value(what, set),
+        help,
+    }
+}
+
+const fn refused(long: &'static str, why: &'static str) -> Row {
+    Row {
+        long,
+        short: None,
+        take: Take::Refused(why),
+        help: "",
+    }
+}
+
+impl Row {
+    const fn short(mut self, letter: u8) -> Self {
+        self.short = Some(letter);
+        self
+    }
+}
+
+/// Every option, in the order of `--elfuse-help`.
+pub(super) static ROWS: &[Row] = &[
+    value(
+        "entrypoint",
+        "PROGRAM",
+        entrypoint,
+        "Run this instead of the image's program",
+    ),
+    value("workdir", "DIR", workdir, "Start in this directory").short(b'w'),
+    value(
+        "env",
+        "NAME[=VALUE]",
+        env,
+        "Set a variable, or pass the host's on",
+    )
+    .short(b'e'),
+    value(
+        "env-file",
+        "FILE",
+        env_file,
+        "Set the variables in this file, one a line",
+    ),
+    value(
+        "user",
+        "USER[:GROUP]",
+        user,
+        "Run as this user, by name or number",
+    )
+    .short(b'u'),
+    value(
+        "volume",
+        "HOST:GUEST[:ro]",
+        volume,
+        "Show a host file or directory in the guest",
+    )
+    .short(b'v'),
+    value(
+        "tmpfs",
+        "DIR[:OPTIONS]",
+        tmpfs,
+        "Mount memory here; options such as size=64m",
+    ),
+    flag(
+        "read-only",
+        |o| o.is_read_only = true,
+        "Refuse writes to the root file system",
+    ),
+    value(
+        "persist",
+        "NAME|DIR",
+        persist,
+        "Keep what is written, under a name or in a directory",
+    ),
+    flag(
+        "rm-persist",
+        |o| o.forgets_persisted = true,
+        "With --persist: forget what was kept before",
+    ),
+    value("hostname", "NAME", hostname, "The guest's host name").short(b'h'),
+    value(
+        "add-host",
+        "NAME:ADDRESS",
+        add_host,
+        "Add a line to /etc/hosts",
+    ),
+    value(
+        "dns",
+        "ADDRESS",
+        dns,
+        "Ask this name server instead of the host's",
+    ),
+    value(
+        "dns-search",
+        "DOMAIN",
+        dns_search,
+        "Search names in this domain",
+    ),
+    value("ulimit", "NAME=SOFT[:HARD]", ulimit, "Set a resource limit"),
+    value(
+        "memory",
+        "SIZE",
+        memory,
+        "Memory of the guest, such as 512m",
+    )
+    .short(b'm'),
+    value("cpus", "NUMBER", cpus, "Processors of the guest"),
+    value(
+        "pids-limit",
+        "NUMBER",
+        tasks,
+        "Most processes and threads at once",
+    ),
+    flag(
+        "interactive",
+        |_| (),
+        "Nothing: standard input is always there",
+    )
+    .short(b'i'),
+    flag(
+        "tty",
+        |o| o.needs_terminal = true,
+        "Fail if there is no terminal",
+    )
+    .short(b't'),
+    flag("strace", |o| o.is_traced = true, "Print every system call"),
+    flag(
+        "stats",
+        |o| o.shows_stats = true,
+        "Print counters at the end",
+    ),
+    flag(
+        "elfuse-inspect",
+        |o| o.action = Some(Action::Inspect),
+        "Describe the image inside, with --json for programs",
+    ),
+    value(
+        "elfuse-extract",
+        "DIR",
+        extract,
+        "Unpack the image's files into DIR, a new directory",
+    ),
+    value(
+        "elfuse-cache",
+        "status|prune",
+        cache,
+        "Show or empty the cache of unpacked images",
+    ),
+    flag(
+        "json",
+        |o| o.is_json = true,
+        "With --elfuse-inspect and --elfuse-cache: print JSON",
+    ),
+    flag(
+        "elfuse-version",
+        |o| o.action = Some(Action::Version),
+        "Print the version of the carrier program",
+    ),
+    flag(
+        "elfuse-help",
+        |o| o.action = Some(Action::Help),
+        "Print this",
+    ),
+    refused("secret", "mount the file with -v FILE:/run/secrets/NAME:ro"),
+    refused("ssh-agent", "this version passes no sockets into the guest"),
+    refused("net", "this version has the host's network only"),
+    refused("network", "this version has the host's network only"),
+    refused(
+        "publish",
+        "programs listen at the host's addresses directly",
+    )
+    .short_refused(b'p'),
+    refused(
+        "init",
+        "this version does not put a process before the program",
+    ),
+    refused(
+        "detach",
+        "put the bundle into the background with the shell's &",
+    )
+    .short_refused(b'd'),
+    refused("name", "this version does not name running bundles"),
+    refused("config", "give the options in ELFUSE_OPTS"),
+    refused("debug", "use --strace"),
+    refused(
+        "rm",
+        "what is written is gone afterwards unless --persist is given",
+    ),
+    refused("privileged", "there are no privileges of the host to give"),
+    refused(
+        "cap-add",
+        "the guest's root has all capabilities over the guest",
+    ),
+    refused("cap-drop", "run as another user with -u"),
+    refused("mount", "use -v or --tmpfs"),
+    refused("platform", "a bundle is for linux/arm64"),
+];
+
+impl Row {
+    const fn short_refused(self, letter: u8) -> Self {
+        self.short(letter)
+    }
+}
+
+fn entrypoint(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.entrypoint = Some(value.as_bytes().to_vec());
+    Ok(())
+}
+
+fn workdir(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.workdir = Some(value::guest_path(value.as_bytes())?);
+    Ok(())
+}
+
+/// `NAME=VALUE` or `NAME`.
+fn change(word: &[u8]) -> Result<EnvChange, Why> {
+    match word.iter().position(|&byte| byte == b'=') {
+        Some(0) => Err("a variable needs a name"),
+        None if word.is_empty() => Err("a variable needs a name"),
+        Some(_) => Ok(EnvChange::Set(word.to_vec())),
+        None => Ok(EnvChange::Inherit(word.to_vec())),
+    }
+}
+
+fn env(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.env.push(change(value.as_bytes())?);
+    Ok(())
+}
+
+/// Lines as `docker run --env-file` reads them: no quotes, `#` begins a comment
+/// only at the start of a line.
+fn env_file(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let text = std::fs::read(value).map_err(|_| "the file cannot be read")?;
+    for line in text.split(|&byte| byte == b'\n') {
+        let line = line.trim_ascii_start();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() || line.first() == Some(&b'#') {
+            continue;
+        }
+        let name = line.split(|&byte| byte == b'=').next().unwrap_or(line);
+        if name.iter().any(u8::is_ascii_whitespace) {
+            return Err("a line of the file has blanks in a variable's name");
+        }
+        o.env.push(change(line)?);
+    }
+    Ok(())
+}
+
+fn user(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.user = Some(text(value)?.to_owned());
+    Ok(())
+}
+
+fn volume(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.volumes.push(value::volume(value)?);
+    Ok(())
+}
+
+fn tmpfs(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.tmpfs.push(value::tmpfs(value)?);
+    Ok(())
+}
+
+fn persist(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    if value.is_empty() {
+        return Err("a name or a directory is needed");
+    }
+    o.persist = Some(value.to_owned());
+    Ok(())
+}
+
+fn hostname(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let name = text(value)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        return Err("a host name has up to 64 letters, digits, dots and hyphens");
+    }
+    o.hostname = Some(name.as_bytes().to_vec());
+    Ok(())
+}
+
+fn add_host(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.hosts.push(value::host_name(value)?);
+    Ok(())
+}
+
+fn dns(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let address = text(value)?.parse();
+    o.name_servers
+        .push(address.map_err(|_| "not a numeric address")?);
+    Ok(())
+}
+
+fn dns_search(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let domain = text(value)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if domain.is_empty() || !domain.chars().all(is_plain) {
+        return Err("a domain has letters, digits, dots and hyphens");
+    }
+    o.search_domains.push(domain.to_owned());
+    Ok(())
+}
+
+fn ulimit(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.ulimits.push(value::ulimit(value)?);
+    Ok(())
+}
+
+fn memory(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let bytes = value::bytes(text(value)?)?;
+    if bytes < 6 << 20 {
+        return Err("a guest needs at least 6m");
+    }
+    o.memory = Some(bytes);
+    Ok(())
+}
+
+fn tasks(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let number = text(value)?.parse::<usize>();
+    let number = number.ok().filter(|number| (1..=1 << 22).contains(number));
+    o.tasks = Some(number.ok_or("expected a number from 1 to 4194304")?);
+    Ok(())
+}
+
+fn cpus(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let number = text(value)?.parse::<usize>();
+    let number = number.ok().filter(|number| (1..=64).contains(number));
+    o.cpus = Some(number.ok_or("expected a number from 1 to 64")?);
+    Ok(())
+}
+
+fn extract(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.action = Some(Action::Extract(PathBuf::from(value)));
+    Ok(())
+}
+
+fn cache(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    o.action = Some(Action::Cache(match value.as_bytes() {
+        b"status" => CacheAction::Status,
+        b"prune" => CacheAction::Prune,
+        _ => return Err("expected status or prune"),
+    }));
+    Ok(())
+}
+
+/// The text of `--elfuse-help`.
+pub(super) fn help() -> String {
+    let mut text = String::from(
+        "A Linux program in one macOS file, made by elfuse-bundle.\n\n\
+         Usage: BUNDLE [OPTIONS] [COMMAND [ARGS]]\n\n\
+         Options, before the command:\n",
+    );
+    for row in ROWS {
+        let what = match row.take {
+            Take::Flag(_) => "",
+            Take::Value(what, _) => what,
+            Take::Refused(_) => continue,
+        };
+        let short = row.short.map_or("    ".to_owned(), |letter| {
+            format!("-{}, ", char::from(letter))
+        });
+        let name = format!("{short}--{} {what}", row.long);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {name:<34} {}", row.help);
+    }
+    text.push_str(
+        "\nIn a bundle made with --cli every argument goes to the program inside;\n\
+         these options are then given in the variable ELFUSE_OPTS.\n",
+    );
+    text
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where options end, what they mean, and that none is ignored.
+
+use std::ffi::OsString;
+
+use super::{Action, EnvChange, Options, Take, help, table};
+
+fn words(args: &[&str]) -> Vec<OsString> {
+    args.iter().map(OsString::from).collect()
+}
+
+fn read(args: &[&str]) -> Result<Options, String> {
+    Options::default()
+        .and(&words(args))
+        .map_err(|error| error.to_string())
+}
+
+fn action(args: &[&str]) -> Option<Action> {
+    read(args).unwrap().action
+}
+
+#[test]
+fn options_after_the_command_are_the_guests() {
+    assert_eq!(action(&["sh", "--elfuse-help"]), None);
+    assert_eq!(action(&["--", "--elfuse-help"]), None);
+    assert_eq!(action(&["--elfuse-help", "sh"]), Some(Action::Help));
+    let options = read(&["-e", "A=1", "sh", "-e", "B=2", "--"]).unwrap();
+    assert_eq!(options.command, [&b"sh"[..], b"-e", b"B=2", b"--"]);
+    assert_eq!(options.env, [EnvChange::Set(b"A=1".to_vec())]);
+}
+
+#[test]
+fn values_are_attached_or_follow() {
+    for args in [
+        &["-w", "/x"][..],
+        &["-w/x"],
+        &["-w=/x"],
+        &["--workdir", "/x"],
+        &["--workdir=/x"],
+        &["-itw/x"],
+    ] {
+        assert_eq!(read(args).unwrap().workdir.as_deref(), Some(&b"/x"[..]));
+    }
+    assert!(
+        read(&["--workdir"])
+            .unwrap_err()
+            .contains("DIR must follow")
+    );
+    assert!(read(&["--read-only=yes"]).unwrap_err().contains("no value"));
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    assert!(
+        read(&["--frobnicate"])
+            .unwrap_err()
+            .contains("--frobnicate")
+    );
+    assert!(read(&["-iz"]).unwrap_err().contains("-iz"));
+    for row in table::ROWS {
+        if matches!(row.take, Take::Refused(_)) {
+            let error = read(&[&format!("--{}", row.long)]).unwrap_err();
+            assert!(error.contains(&format!("--{}", row.long)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_option_that_works() {
+    let text = help();
+    for row in table::ROWS {
+        let is_named = text.contains(&format!("--{} ", row.long));
+        assert_eq!(
+            is_named,
+            !matches!(row.take, Take::Refused(_)),
+            "{}",
+            row.long
+        );
+    }
+}
+
+#[test]
+fn later_places_add_to_earlier_ones() {
+    let baked = ["--read-only".to_owned(), "-w".into(), "/a".into()];
+    let environment = OsString::from(" -w /b  -e X=1 ");
+    let options = Options::baked(&baked)
+        .and_then(|options| options.and_environment(Some(&environment)))
+        .and_then(|options| options.and(&words(&["-e", "Y", "sh"])))
+        .unwrap();
+    assert!(options.is_read_only);
+    assert_eq!(options.workdir.as_deref(), Some(&b"/b"[..]));
+    let expected = [
+        EnvChange::Set(b"X=1".to_vec()),
+        EnvChange::Inherit(b"Y".to_vec()),
+    ];
+    assert_eq!(options.env, expected);
+    let words = OsString::from("--elfuse-help sh");
+    let error = Options::default().and_environment(Some(&words));
+    assert!(error.unwrap_err().to_string().contains("sh"));
+}
+
+#[test]
+fn volumes_and_tmpfs_are_read_and_refused() {
+    let options = read(&["-v", "./a:/b:ro", "--tmpfs", "/t:size=1m,mode=700"]).unwrap();
+    assert!(options.volumes[0].is_read_only);
+    assert_eq!(options.tmpfs[0].bytes, Some(1 << 20));
+    assert_eq!(options.tmpfs[0].mode, 0o700);
+    for bad in ["/a", "/a:b", "/a:/b:rx", "name:/b", "/a:/b:ro:z"] {
+        assert!(read(&["-v", bad]).is_err(), "{bad}");
+    }
+    for bad in ["t", "/t:size=0", "/t:mode=9", "/t:frob"] {
+        assert!(read(&["--tmpfs", bad]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn ulimits_and_sizes_are_linux() {
+    let options = read(&["--ulimit", "nofile=64:128", "-m", "512m"]).unwrap();
+    let limit = options.ulimits[0];
+    assert_eq!((limit.which, limit.soft, limit.hard), (7, 64, 128));
+    assert_eq!(options.memory, Some(512 << 20));
+    for bad in ["nofile", "frob=1", "nofile=2:1", "nofile=x"] {
+        assert!(read(&["--ulimit", bad]).is_err(), "{bad}");
+    }
+}
