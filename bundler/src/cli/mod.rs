@@ -16,7 +16,7 @@ mod list;
 mod output;
 mod pull;
 mod push;
-mod sbom;
+mod run;
 mod store;
 mod stub;
 mod update;
@@ -49,6 +49,7 @@ Examples:
   elfuse-bundle oci:./layout:v1 -o box         ... from an OCI layout
   elfuse-bundle rootfs:./root --cmd /bin/sh    ... from a directory
   elfuse-bundle jq:1.7 --cli -o jq             a program that takes its own arguments
+  elfuse-bundle run ./alpine sh                try it on Linux, without a Mac
   elfuse-bundle inspect ./alpine               what is in a bundle
   elfuse-bundle verify ./alpine                check every byte of it
 
@@ -89,6 +90,8 @@ struct Global {
 enum Command {
     /// Fetch an image into the store
     Pull(pull::PullArgs),
+    /// Run a bundle: on Linux in the simulator, on a Mac as it is
+    Run(run::RunArgs),
     /// Describe a bundle, or an image in the store
     Inspect(inspect::InspectArgs),
     /// Check every byte of a bundle
@@ -105,8 +108,6 @@ enum Command {
     Export(export::ExportArgs),
     /// Upload the image to a registry
     Push(push::PushArgs),
-    /// List the packages inside: SPDX or CycloneDX
-    Sbom(sbom::SbomArgs),
     /// Build a bundle again from the image it was made of
     Update(update::UpdateArgs),
     /// Tell what the store holds
@@ -175,6 +176,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         None => build::run(&cli.build, global),
         Some(Command::Pull(args)) => pull::run(&args, global),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, global),
         Some(Command::Verify(args)) => verify::run(&args, global),
         Some(Command::List(args)) => list::run(&args),
@@ -183,7 +185,6 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Diff(args)) => diff::run(&args, global),
         Some(Command::Export(args)) => export::run(&args, global),
         Some(Command::Push(args)) => push::run(&args, global),
-        Some(Command::Sbom(args)) => sbom::run(&args, global),
         Some(Command::Update(args)) => update::run(&args, global),
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),
@@ -216,6 +217,26 @@ mod tests {
         let cli = parse(["elfuse-bundle", "status", "--json", "-q"]).unwrap();
         assert!(matches!(cli.command, Some(Command::Status(_))));
         assert!(cli.global.quiet);
+    }
+
+    #[test]
+    fn everything_after_the_bundle_is_the_bundles() {
+        let words = [
+            "elfuse-bundle",
+            "-q",
+            "run",
+            "./box",
+            "-q",
+            "--help",
+            "--",
+            "sh",
+            "-c",
+        ];
+        let cli = parse(words).unwrap();
+        let Some(Command::Run(args)) = cli.command else {
+            panic!("not the run command");
+        };
+        assert_eq!(args.words(), &words[3..]);
     }
 
     #[test]
