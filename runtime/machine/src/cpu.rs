@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::addr::{LINEAR_BASE, SHIM_BASE};
-use crate::hv::{Exit, Kick, Reg, SysReg, Vcpu};
+use crate::hv::{Exit, Kick, Reg, SysReg};
 use crate::layout::{
     CMD_ICACHE, CMD_LOAD, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR, CPU_COMMAND,
     CPU_FAST_CALLS, CPU_KICK, CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT, CPU_TLBI_LIST, CPU_TTBR,
     HVC_IRQ, HVC_KICK, HVC_SYNC,
 };
 use crate::machine::{MachineError, Shared};
+use crate::metered::Metered;
 use crate::registry::Slot;
 use crate::slab::Frame;
 use crate::space::Stale;
@@ -130,7 +131,7 @@ impl KickHandle {
 
 /// A virtual processor, for the thread that made it.
 pub struct Cpu {
-    vcpu: Box<dyn Vcpu>,
+    vcpu: Metered,
     shared: Arc<Shared>,
     page: Arc<Frame>,
     id: u64,
@@ -148,7 +149,7 @@ const ASIDS: usize = 1 << 16;
 
 impl Cpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, MachineError> {
-        let mut vcpu = shared.vm.create_vcpu()?;
+        let mut vcpu = Metered::new(shared)?;
         let page = Arc::new(shared.slab.alloc()?);
         let registers = [
             (SysReg::MAIR, MAIR),
@@ -292,7 +293,6 @@ impl Cpu {
         let mut lost = None;
         loop {
             let exit = self.vcpu.run().expect("run the virtual processor");
-            self.shared.counters.exits.fetch_add(1, Ordering::Relaxed);
             match exit {
                 Exit::Exception { syndrome, .. } if syndrome >> 26 == EC_HVC => {
                     return self.leave(thread, syndrome & 0xffff, lost);
@@ -303,6 +303,8 @@ impl Cpu {
                     lost = Some((GuestAddr(va), syndrome));
                 }
                 Exit::Canceled | Exit::Timer | Exit::Unknown => {}
+                Exit::Exception { syndrome, .. }
+                    if self.vcpu.step_over(syndrome).expect("step over") => {}
                 Exit::Exception { syndrome, va, .. } => {
                     panic!("unexpected exit: syndrome {syndrome:#x}, address {va:#x}")
                 }

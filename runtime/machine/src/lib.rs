@@ -16,6 +16,7 @@ pub mod hwcap;
 #[expect(dead_code, reason = "the build script alone reads the list of rows")]
 mod layout;
 mod machine;
+mod metered;
 mod registry;
 mod slab;
 mod space;

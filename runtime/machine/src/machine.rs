@@ -55,6 +55,10 @@ pub struct Counters {
     pub tlb_pages: u64,
     /// Address spaces invalidated.
     pub tlb_spaces: u64,
+    /// Registers read or written through the hypervisor.
+    pub register_calls: u64,
+    /// Exits with which the host had nothing to do.
+    pub stray_exits: u64,
 }
 
 #[derive(Default)]
@@ -66,6 +70,8 @@ pub(crate) struct AtomicCounters {
     pub(crate) thread_switches: AtomicU64,
     pub(crate) tlb_pages: AtomicU64,
     pub(crate) tlb_spaces: AtomicU64,
+    pub(crate) register_calls: AtomicU64,
+    pub(crate) stray_exits: AtomicU64,
 }
 
 /// Numbers of address spaces that processors know: 1 to 65535.
@@ -220,6 +226,8 @@ impl Machine {
             thread_switches: load(&from.thread_switches),
             tlb_pages: load(&from.tlb_pages),
             tlb_spaces: load(&from.tlb_spaces),
+            register_calls: load(&from.register_calls),
+            stray_exits: load(&from.stray_exits),
         }
     }
 }
