@@ -223,7 +223,12 @@ impl Engine {
         debug_assert_eq!(status, uc_error::OK);
     }
 
-    /// Runs from the program counter until a hook stops it.
+    /// What stops the engine from another thread.
+    pub(crate) fn remote(&self) -> Remote {
+        Remote(self.handle)
+    }
+
+    /// Runs from the program counter until a hook or a [`Remote`] stops it.
     pub(crate) fn run(&self) -> Result<(), HvError> {
         let pc = self.get(RegisterARM64::PC);
         // SAFETY: hooks reach the engine and its owner only through shared references.
@@ -242,6 +247,25 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // SAFETY: made by `uc_open`, not used afterwards.
         unsafe { uc_close(self.handle) };
+    }
+}
+
+/// Stops an engine from any thread.
+pub(crate) struct Remote(*mut uc_engine);
+
+// SAFETY: `stop` writes flags that the engine reads at the start of each block.
+unsafe impl Send for Remote {}
+
+impl Remote {
+    /// Ends the run that is in progress, if there is one.
+    ///
+    /// # Safety
+    /// The engine is alive, and its checks in the middle of blocks are off or nothing
+    /// minds an atomic instruction that runs twice.
+    pub(crate) unsafe fn stop(&self) {
+        // SAFETY: the caller's promise.
+        let status = unsafe { uc_emu_stop(self.0) };
+        debug_assert_eq!(status, uc_error::OK);
     }
 }
 

@@ -8,7 +8,9 @@
 
 mod engine;
 mod exception;
+mod kick;
 mod tuning;
+mod turn;
 mod vcpu;
 mod vm;
 

@@ -2,22 +2,24 @@
 //! A virtual processor: one instance of Unicorn, bound to its thread.
 //!
 //! Hooks run inside `Engine::run` and see the processor through shared references, so
-//! what they change is in cells. A kick and an interrupt are flags that a hook reads
-//! at the start of each block of guest code: Unicorn's own stop from another thread
-//! runs atomic instructions twice.
+//! what they change is in cells. Nothing is called for each block of guest code: a kick
+//! stops the engine from its own thread, an interrupt that has to wait for EL0 lets the
+//! first fetch there fail, and a misaligned program counter shows when a block is
+//! translated.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::ThreadId;
 
 use elfuse_machine::hv::{Exit, HvError, Kick, Reg, SysReg, Vcpu};
-use unicorn_engine_sys::{HookType, RegisterARM64, RegisterARM64CP, uc_engine};
+use unicorn_engine_sys::{HookType, RegisterARM64, RegisterARM64CP, TranslationBlock, uc_engine};
 
 use crate::engine::{Engine, PAGE_SIZE, SysRegId};
 use crate::exception::{self, Probe, Syndrome};
+use crate::kick::SimKick;
 use crate::tuning;
 use crate::vm::{Mapping, Shared};
 
@@ -39,9 +41,6 @@ const HVC_SYNDROME: u64 = 0x5a00_0000;
 /// `ESR`: the program counter is not aligned.
 const PC_ALIGNMENT: u64 = 0x8a00_0000;
 
-/// Blocks after which a processor lets another one have its turn.
-const TURN_BLOCKS: u32 = 20_000;
-
 const SCR_EL3: SysRegId = SysRegId {
     op0: 3,
     op1: 6,
@@ -57,15 +56,13 @@ const HCR_EL2: SysRegId = SysRegId {
     op2: 0,
 };
 
-/// A request to stop.
-#[derive(Default)]
-struct SimKick(AtomicBool);
-
-impl Kick for SimKick {
-    fn kick(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
+/// `HCR_EL2`: `WFI` and `WFE` come out, as they do from Apple's hypervisor
+/// (docs/hvf.md, "Waiting"); EL1 is 64-bit and has pointer authentication.
+const HCR: u64 = 1 << 13 | 1 << 14 | 1 << 31 | 1 << 40 | 1 << 41;
+/// `ESR`: class of a trapped `WFI`.
+const CLASS_WAIT: u64 = 0x01;
+/// `TCR_EL1`: no walks of the lower half.
+const EPD0: u64 = 1 << 7;
 
 /// What hooks and the processor share.
 struct Core {
@@ -74,7 +71,9 @@ struct Core {
     kick: Arc<SimKick>,
     exit: Cell<Option<Exit>>,
     has_irq: Cell<bool>,
-    blocks: Cell<u32>,
+    /// `TCR_EL1` as it was before the lower half was hidden.
+    hidden: Cell<Option<u64>>,
+    is_misaligned: Cell<bool>,
     probe: RefCell<Probe>,
     /// Immediates of `hvc` instructions by the address after them.
     immediates: RefCell<BTreeMap<u64, u64>>,
@@ -97,10 +96,9 @@ const PROBE_ADDRESS: u64 = 0x0000_5a5a_1234_5678;
 impl SimVcpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, HvError> {
         let engine = Engine::new()?;
-        // EL3 lets `hvc` through to EL2, which is us; EL2 lets pointer
-        // authentication through and says that EL1 is 64-bit.
+        // EL3 lets `hvc` through to EL2, which is us.
         engine.set_sys(SCR_EL3, 0x30d01)?;
-        engine.set_sys(HCR_EL2, 1 << 31 | 1 << 40 | 1 << 41)?;
+        engine.set_sys(HCR_EL2, HCR)?;
         // SAFETY: the instance is initialised: registers have been written.
         unsafe { tuning::skip_checks_in_blocks(engine.handle(), PAGE_SIZE) };
         let probe = RefCell::new(Probe::new(&engine)?);
@@ -110,7 +108,8 @@ impl SimVcpu {
             kick: Arc::default(),
             exit: Cell::new(None),
             has_irq: Cell::new(false),
-            blocks: Cell::new(0),
+            hidden: Cell::new(None),
+            is_misaligned: Cell::new(false),
             probe,
             immediates: RefCell::default(),
             is_calibrating: Cell::new(false),
@@ -124,8 +123,9 @@ impl SimVcpu {
             has_maintenance_hook: false,
         };
         cpu.add_hook(HookType::INTR, on_interrupt as *mut c_void)?;
-        cpu.add_hook(HookType::BLOCK, on_block as *mut c_void)?;
+        cpu.add_hook(HookType::EDGE_GENERATED, on_edge as *mut c_void)?;
         cpu.calibrate()?;
+        cpu.core.kick.attach(&cpu.core.engine);
         shared.processors.fetch_add(1, Ordering::SeqCst);
         Ok(cpu)
     }
@@ -191,8 +191,7 @@ impl SimVcpu {
         engine.set(RegisterARM64::PSTATE, value);
         engine.set(RegisterARM64::SP, engine.get(bank(value)));
         // Any system register makes the processor look at its new state.
-        let hcr = engine.get_sys(HCR_EL2).unwrap_or(0);
-        let written = engine.set_sys(HCR_EL2, hcr);
+        let written = engine.set_sys(HCR_EL2, HCR);
         debug_assert!(written.is_ok());
     }
 
@@ -243,6 +242,7 @@ impl SimVcpu {
 
 impl Drop for SimVcpu {
     fn drop(&mut self) {
+        self.core.kick.detach();
         self.core.shared.processors.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -253,10 +253,21 @@ extern "C" fn on_interrupt(_: *mut uc_engine, number: u32, data: *mut c_void) {
     core.interrupt(number);
 }
 
-extern "C" fn on_block(_: *mut uc_engine, address: u64, _: u32, data: *mut c_void) {
+/// A block was translated, and runs next.
+extern "C" fn on_edge(
+    _: *mut uc_engine,
+    block: *mut TranslationBlock,
+    _: *mut TranslationBlock,
+    data: *mut c_void,
+) {
     // SAFETY: as in `on_interrupt`.
     let core = unsafe { &*data.cast::<Core>() };
-    core.block(address);
+    // SAFETY: Unicorn describes the block for the time of the call.
+    let address = unsafe { &*block }.pc;
+    if address & 3 != 0 {
+        core.is_misaligned.set(true);
+        core.stop(None);
+    }
 }
 
 /// Cache maintenance by address, `IC IVAU`: other processors may have translated what
@@ -283,32 +294,69 @@ impl Core {
         self.engine.stop();
     }
 
-    /// A block of guest code is about to run.
-    fn block(&self, address: u64) {
-        let blocks = self.blocks.get().wrapping_add(1);
-        self.blocks.set(blocks);
-        if self.kick.0.load(Ordering::Relaxed) {
-            self.kick.0.store(false, Ordering::SeqCst);
-            self.stop(Some(Exit::Canceled));
-        } else if self.has_irq.get() && exception::is_open(&self.engine) {
-            self.stop(None);
-        } else if address & 3 != 0 {
-            self.misaligned(address);
-        } else if blocks.is_multiple_of(TURN_BLOCKS)
-            && self.shared.waiting.load(Ordering::Relaxed) > 0
-        {
-            self.stop(None);
-        }
-    }
-
     /// The processor model does not check the alignment of the program counter.
-    fn misaligned(&self, address: u64) {
+    fn take_misaligned(&self) {
+        let far = self.engine.get(RegisterARM64::PC);
         let syndrome = Syndrome {
             esr: PC_ALIGNMENT,
-            far: Some(address),
+            far: Some(far),
         };
         exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-        self.stop(None);
+        // The block is not announced again while it is known.
+        self.engine.forget_code();
+    }
+
+    /// Raises the interrupt: now, or at the first fetch of EL0.
+    fn raise(&self) -> Result<(), HvError> {
+        if exception::is_open(&self.engine) {
+            self.has_irq.set(false);
+            exception::take(&self.engine, VECTOR_IRQ, None);
+        } else if self.hidden.get().is_none() {
+            let tcr = self.engine.get_sys(SysReg::TCR.into())?;
+            self.engine.set_sys(SysReg::TCR.into(), tcr | EPD0)?;
+            self.hidden.set(Some(tcr));
+        }
+        Ok(())
+    }
+
+    /// Undoes what [`Core::raise`] did to wait for EL0.
+    fn reveal(&self) -> bool {
+        let Some(tcr) = self.hidden.take() else {
+            return false;
+        };
+        let written = self.engine.set_sys(SysReg::TCR.into(), tcr);
+        debug_assert!(written.is_ok());
+        true
+    }
+
+    /// A fault, an undefined instruction, or one that waits.
+    fn fault(&self, number: u32) {
+        let (esr, address) = self.probe.borrow().fault(&self.engine);
+        let pc = self.engine.get(RegisterARM64::PC);
+        if esr >> 26 == CLASS_WAIT {
+            return self.stop(Some(Exit::Exception {
+                syndrome: esr,
+                va: 0,
+                ipa: 0,
+            }));
+        }
+        if number == EXCP_PREFETCH_ABORT && self.reveal() && exception::is_open(&self.engine) {
+            self.has_irq.set(false);
+            return exception::take(&self.engine, VECTOR_IRQ, None);
+        }
+        if number == EXCP_PREFETCH_ABORT && pc & 3 != 0 {
+            let syndrome = Syndrome {
+                esr: PC_ALIGNMENT,
+                far: Some(pc),
+            };
+            return exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
+        }
+        let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
+        let syndrome = Syndrome {
+            esr,
+            far: is_abort.then_some(address),
+        };
+        exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
     }
 
     fn interrupt(&self, number: u32) {
@@ -337,15 +385,7 @@ impl Core {
                     ipa: 0,
                 }));
             }
-            EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => {
-                let (esr, address) = self.probe.borrow().fault(&self.engine);
-                let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
-                let syndrome = Syndrome {
-                    esr,
-                    far: is_abort.then_some(address),
-                };
-                exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-            }
+            EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => self.fault(number),
             _ => {
                 let va = self.engine.get(RegisterARM64::PC);
                 let syndrome = 0x3f << 26 | u64::from(number);
@@ -372,26 +412,31 @@ impl Vcpu for SimVcpu {
     fn run(&mut self) -> Result<Exit, HvError> {
         self.check_owner()?;
         let shared = Arc::clone(&self.core.shared);
+        let core = &*self.core;
         // A kick before the run is kept or lost by chance: nobody may rely on either.
-        if self.core.kick.0.swap(false, Ordering::SeqCst) && shared.toss() {
-            self.core.has_irq.set(false);
+        if core.kick.take() && shared.toss() {
+            core.has_irq.set(false);
             return Ok(Exit::Canceled);
         }
         let exit = loop {
-            let turn = shared.turn();
+            let turn = shared.turns.take(&self.core.kick);
             self.sync_mappings()?;
             self.sync_code()?;
-            if self.core.has_irq.get() && exception::is_open(&self.core.engine) {
-                self.core.has_irq.set(false);
-                exception::take(&self.core.engine, VECTOR_IRQ, None);
+            if self.core.has_irq.get() {
+                self.core.raise()?;
             }
             self.core.exit.set(None);
             self.core.engine.run()?;
+            self.core.reveal();
+            if self.core.is_misaligned.take() {
+                self.core.take_misaligned();
+            }
             drop(turn);
-            match self.core.exit.take() {
-                Some(exit) => break exit,
-                None if shared.waiting.load(Ordering::Relaxed) > 0 => std::thread::yield_now(),
-                None => {}
+            if let Some(exit) = self.core.exit.take() {
+                break exit;
+            }
+            if self.core.kick.take() {
+                break Exit::Canceled;
             }
         };
         self.core.has_irq.set(false);

@@ -8,6 +8,7 @@ use elfuse_machine::Ipa;
 use elfuse_machine::hv::{HvError, HvPerms, Hypervisor, Vcpu, Vm};
 use elfuse_machine::hwcap::IdRegisters;
 
+use crate::turn::Turns;
 use crate::vcpu::SimVcpu;
 
 /// Unit of mappings (Apple's page size).
@@ -47,9 +48,7 @@ pub(crate) struct Shared {
     pub(crate) generation: AtomicU64,
     /// Only one processor runs at a time: exclusive accesses of different instances
     /// would not see each other.
-    run: Mutex<()>,
-    /// Processors that wait for their turn.
-    pub(crate) waiting: AtomicUsize,
+    pub(crate) turns: Turns,
     /// Processors that exist.
     pub(crate) processors: AtomicUsize,
     /// Changes when a processor says that it wrote instructions.
@@ -75,13 +74,6 @@ impl Shared {
             .coins
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
         last.unwrap_or_else(|n| n) >> 63 == 0
-    }
-
-    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let turn = self.run.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        turn
     }
 }
 

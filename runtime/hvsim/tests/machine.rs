@@ -278,6 +278,37 @@ fn breakpoints_trap_with_their_number() {
 }
 
 #[test]
+fn waiting_instructions_are_stepped_over() {
+    let _turn = turn();
+    let machine = machine();
+    // wfi; wfe; mov x0, #7; svc #0
+    let space = program(&machine, &[0xd503_207f, 0xd503_205f, 0xd280_00e0, SVC]);
+    let mut cpu = machine.new_cpu().unwrap();
+    let mut state = thread(&machine);
+    assert_eq!(run(&mut cpu, &mut state, &space), Trap::Syscall);
+    assert_eq!((state.x(0), state.pc()), (7, CODE + 16));
+    assert!(machine.counters().stray_exits >= 1);
+}
+
+#[test]
+fn a_misaligned_program_counter_traps_every_time() {
+    let _turn = turn();
+    let machine = machine();
+    // mov x1, #0x400000; add x1, x1, #14; br x1
+    let space = program(
+        &machine,
+        &[0xd2a0_0801, 0x9100_3821, 0xd61f_0020, LOOP, LOOP],
+    );
+    let mut cpu = machine.new_cpu().unwrap();
+    let mut state = thread(&machine);
+    for _ in 0..3 {
+        state.set_pc(CODE);
+        assert_eq!(run(&mut cpu, &mut state, &space), Trap::PcAlignment);
+        assert_eq!(state.pc(), CODE + 14);
+    }
+}
+
+#[test]
 fn a_kick_stops_a_loop_with_its_registers() {
     let _turn = turn();
     let machine = machine();
@@ -303,6 +334,56 @@ fn a_kick_stops_a_loop_with_its_registers() {
         );
     }
     assert!(last > 1000);
+}
+
+#[test]
+fn kicks_never_run_an_atomic_instruction_twice() {
+    let _turn = turn();
+    let machine = machine();
+    // ldadd x1, x2, [x3]; add x0, x0, #1; b .-2
+    let space = program(&machine, &[0xf821_0062, 0x9100_0400, branch(-2)]);
+    let mut cpu = machine.new_cpu().unwrap();
+    let mut state = thread(&machine);
+    state.set_x(1, 1);
+    state.set_x(3, DATA);
+    for round in 0..200 {
+        let kick = cpu.kick_handle();
+        let kicker = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(round % 97));
+            kick.kick();
+        });
+        assert_eq!(run(&mut cpu, &mut state, &space), Trap::Kicked);
+        kicker.join().unwrap();
+        let mut sum = [0; 8];
+        space.read(GuestAddr(DATA), &mut sum).unwrap();
+        let ahead = u64::from_le_bytes(sum) - state.x(0);
+        assert_eq!(ahead, u64::from(state.pc() == CODE + 4));
+    }
+}
+
+#[test]
+fn kicks_inside_the_shim_wait_for_the_program() {
+    let _turn = turn();
+    let machine = machine();
+    // svc #0 (getpid); cmp x0, x2; b.ne .; add x1, x1, #1; b .-4
+    let code = [SVC, 0xeb02_001f, 0x5400_0001, 0x9100_0421, branch(-4)];
+    let space = program(&machine, &code);
+    let mut cpu = machine.new_cpu().unwrap();
+    let mut state = thread(&machine);
+    state.set_ids(elfuse_machine::Ids {
+        pid: 42,
+        ..Default::default()
+    });
+    state.set_x(8, 172);
+    state.set_x(2, 42);
+    for _ in 0..150 {
+        let kick = cpu.kick_handle();
+        let kicker = std::thread::spawn(move || kick.kick());
+        assert_eq!(run(&mut cpu, &mut state, &space), Trap::Kicked);
+        kicker.join().unwrap();
+        assert!(state.pc() != CODE + 8 || state.x(0) == 42);
+    }
+    assert!(state.x(1) > 0);
 }
 
 #[test]
