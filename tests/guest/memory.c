@@ -336,16 +336,19 @@ CASE(stack_grows_on_demand)
 		deep[i] = 1;
 	CHECK_EQ(deep[0], 1);
 }
+__attribute__((noinline)) static int descend(int depth)
+{
+	volatile char page[PAGE];
+	page[0] = (char)depth;
+	return depth ? descend(depth - 1) + page[0] : 0;
+}
 CASE(stack_overflow_is_sigsegv)
 {
 	pid_t pid = fork();
 	if (!pid) {
 		struct rlimit limit = { 1 << 20, 1 << 20 };
 		setrlimit(RLIMIT_STACK, &limit);
-		volatile char deep[2 << 20];
-		for (size_t i = sizeof deep; i > 0; i -= PAGE)
-			deep[i - 1] = 1;
-		_exit(deep[0]);
+		_exit(descend(512) & 1);
 	}
 	int status = guest_wait(pid);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);

@@ -43,6 +43,7 @@ static pid_t session_child(void (*body)(void))
 	pid_t pid = fork();
 	if (!pid) {
 		setsid();
+		close(master);
 		CHECK_EQ(ioctl(slave, TIOCSCTTY, 0), 0);
 		body();
 		_exit(0);
