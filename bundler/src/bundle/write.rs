@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Assembles stub and payload into one signed file.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use super::{Bundle, BundleError};
 use crate::macho::{SignedWriter, Template};
 use crate::progress::Progress;
 
+/// Ends the name of a file that is being written.
+const UNFINISHED: &str = ".elfuse-unfinished";
 /// Bytes copied at once.
 const COPY: usize = 1 << 20;
 
@@ -133,10 +137,34 @@ fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    let mut prefix = std::ffi::OsString::from(".");
+    let mut prefix = OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
     prefix.push(".");
-    tempfile::Builder::new().prefix(&prefix).tempfile_in(parent)
+    remove_unfinished(&parent, &prefix);
+    let temporary = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(UNFINISHED)
+        .tempfile_in(parent)?;
+    temporary.as_file().lock()?;
+    Ok(temporary)
+}
+
+/// Removes what runs that were killed left of the same file. Runs that are alive
+/// hold a lock. What cannot be looked at or removed only takes room.
+fn remove_unfinished(parent: &Path, prefix: &OsStr) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_bytes();
+        let is_ours = name.starts_with(prefix.as_bytes()) && name.ends_with(UNFINISHED.as_bytes());
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_ours
+            && is_file
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Opens a stub in a file.
