@@ -51,13 +51,15 @@ pub trait LayerCache: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct DirCache {
     dir: PathBuf,
+    scratch: PathBuf,
 }
 
 impl DirCache {
-    /// Uses `dir`, which must exist.
+    /// Uses `dir`, and `scratch` for files that are not finished; both must exist,
+    /// on one file system.
     #[must_use]
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub fn new(dir: PathBuf, scratch: PathBuf) -> Self {
+        Self { dir, scratch }
     }
 }
 
@@ -68,7 +70,7 @@ impl LayerCache for DirCache {
     }
 
     fn scratch(&self) -> &Path {
-        &self.dir
+        &self.scratch
     }
 
     fn insert(&self, key: &str, file: tempfile::NamedTempFile) -> io::Result<PathBuf> {

@@ -55,6 +55,10 @@ impl Store {
             fs::create_dir_all(&dir).map_err(|source| StoreError::io("make", dir, source))?;
         }
         let lock = lock_file(&root)?;
+        // While nobody else is here, scratch files belong to runs that were killed.
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            clear(&root.join("scratch"));
+        }
         flock(&lock, FlockOperation::LockShared)
             .map_err(|source| StoreError::io("lock", root.join("lock"), source.into()))?;
         let store = Self { root, _lock: lock };
@@ -78,7 +82,7 @@ impl Store {
     /// Squashed layers kept from earlier runs.
     #[must_use]
     pub fn layer_cache(&self) -> DirCache {
-        DirCache::new(self.root.join("derived"))
+        DirCache::new(self.root.join("derived"), self.scratch_dir())
     }
 
     /// Where a blob is or would be.
@@ -134,6 +138,13 @@ impl Store {
         io::Write::write_all(&mut file, bytes).map_err(failed)?;
         file.persist(path).map_err(|error| failed(error.error))?;
         Ok(())
+    }
+}
+
+/// Removes the files of a directory. One that cannot be removed only takes room.
+fn clear(dir: &Path) {
+    for file in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(file.path());
     }
 }
 

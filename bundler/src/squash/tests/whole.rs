@@ -224,7 +224,7 @@ fn second_squash_comes_from_the_cache_until_it_is_damaged() {
     let fixture = Fixture::new();
     let cache_dir = fixture.path().join("cache");
     fs::create_dir(&cache_dir).expect("a directory");
-    let cache = DirCache::new(cache_dir.clone());
+    let cache = DirCache::new(cache_dir.clone(), cache_dir.clone());
     let layers = [fixture.layer(LayerMediaType::Gzip, &sample())];
     let run = |transforms: Transforms| {
         let options = fixture.options(transforms);
@@ -259,7 +259,7 @@ fn second_squash_comes_from_the_cache_until_it_is_damaged() {
 #[test]
 fn layers_not_named_by_their_contents_are_not_cached() {
     let fixture = Fixture::new();
-    let cache = DirCache::new(fixture.path().join("cache"));
+    let cache = DirCache::new(fixture.path().join("cache"), fixture.path().join("cache"));
     fs::create_dir(fixture.path().join("cache")).expect("a directory");
     let layer = Layer {
         diff_id: None,
