@@ -12,6 +12,7 @@ use super::{Global, Outcome, output};
 use crate::bundle::{self, Overrides, Overwrite, Request};
 use crate::progress::human_bytes;
 use crate::reference::Reference;
+use crate::source;
 use crate::squash::{Limits, SquashOptions};
 use crate::transform::inject::What;
 use crate::transform::{Addition, Strip, Transforms};
@@ -23,8 +24,9 @@ const DEFAULT_LEVEL: i32 = 3;
 /// What to build and how.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct BuildArgs {
-    /// A registry image, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE,
-    /// rootfs:DIR or tar:FILE
+    /// A registry image, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:NAME], rootfs:DIR, tar:FILE, or apple:NAME for one that
+    /// Apple's container tool has pulled
     pub(super) image: Option<String>,
     /// Where to write the program [default: IMAGE as a file name, such as alpine_latest]
     #[arg(long, short, value_name = "FILE")]
@@ -40,9 +42,9 @@ pub(super) struct BuildArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pub(super) fetch: FetchArgs,
-    #[command(flatten)]
     pub(super) stub: StubArgs,
+    #[command(flatten)]
+    pub(super) fetch: FetchArgs,
     #[command(flatten)]
     pub(super) change: ChangeArgs,
 }
@@ -267,11 +269,21 @@ fn words(text: &str) -> anyhow::Result<Vec<String>> {
     Ok(vec![text.to_owned()])
 }
 
-/// `registry/repo/alpine:latest` becomes `alpine_latest`.
+/// `registry/repo/alpine:latest` becomes `alpine_latest`, `tar:a/box.tar.gz`
+/// becomes `box`. A name without a tag gets docker's, which also keeps it apart
+/// from the directory or file it was made from.
 fn default_output(image: &str) -> PathBuf {
-    let name = image.rsplit('/').next().unwrap_or(image);
-    let name = name.split('@').next().unwrap_or(name);
-    let name = name.strip_suffix(".tar").unwrap_or(name);
+    let path = match image.split_once(':') {
+        Some((_, path)) if source::is_local(image) => path,
+        _ => image,
+    };
+    let last = path.trim_end_matches('/').rsplit('/').next();
+    let last = last.unwrap_or(path);
+    let name = last.split('@').next().unwrap_or(last);
+    let suffixes = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+    let bare = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+    let is_whole = bare.is_some() || last.contains([':', '@']);
+    let name = bare.unwrap_or(name);
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) {
             c
@@ -280,11 +292,10 @@ fn default_output(image: &str) -> PathBuf {
         }
     };
     let name: String = name.chars().map(plain).collect();
-    let tagged = !image.contains([':', '@']);
-    PathBuf::from(if tagged {
-        format!("{name}_latest")
-    } else {
+    PathBuf::from(if is_whole {
         name
+    } else {
+        format!("{name}_latest")
     })
 }
 
@@ -297,9 +308,15 @@ mod tests {
         let name = |image| default_output(image).to_str().unwrap().to_owned();
         assert_eq!(name("alpine:latest"), "alpine_latest");
         assert_eq!(name("alpine"), "alpine_latest");
+        assert_eq!(name("a/box@sha256:00"), "box");
         assert_eq!(name("example.test/a/tool:1.2"), "tool_1.2");
         assert_eq!(name("oci:some/dir:tag"), "dir_tag");
         assert_eq!(name("docker-archive:a/box.tar"), "box");
+        assert_eq!(name("tar:box.tar.gz"), "box");
+        assert_eq!(name("rootfs:./root/"), "root_latest");
+        assert_eq!(name("rootfs:root"), "root_latest");
+        assert_eq!(name("apple:alpine:3"), "alpine_3");
+        assert_eq!(name("localhost:5000/a/box"), "box_latest");
     }
 
     #[test]

@@ -46,9 +46,9 @@ pub(super) struct UpdateArgs {
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
-    registry: RegistryArgs,
-    #[command(flatten)]
     stub: StubArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome> {

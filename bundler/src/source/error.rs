@@ -46,7 +46,7 @@ pub enum SourceError {
         why: String,
     },
     /// The name is not in the layout.
-    #[error("find {name:?} in {}: not there; present: {present}", .path.display())]
+    #[error("find {name:?} in {}: not there; present: {}", .path.display(), or_nothing(present))]
     Name {
         /// What was asked for.
         name: String,
@@ -55,6 +55,14 @@ pub enum SourceError {
         /// The names there are.
         present: String,
     },
+}
+
+fn or_nothing(present: &str) -> &str {
+    if present.is_empty() {
+        "nothing"
+    } else {
+        present
+    }
 }
 
 impl SourceError {
