@@ -104,6 +104,14 @@ impl Registry {
         self.copy(layout, tag, name, "--dest-compress-format=gzip")
     }
 
+    /// Copies `layout:tag` to `name` here, with documents of Docker's kinds.
+    ///
+    /// # Errors
+    /// skopeo fails.
+    pub fn fill_as_docker(&self, layout: &Path, tag: &str, name: &str) -> Result<()> {
+        self.copy(layout, tag, name, "--format=v2s2")
+    }
+
     fn copy(&self, layout: &Path, tag: &str, name: &str, how: &str) -> Result<()> {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["copy", "--quiet", "--all", how, "--dest-tls-verify=false"]);

@@ -40,6 +40,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("jq", "jq"),
     package("libcap2-bin", "setcap"),
     package("llvm", "llvm-objdump"),
+    package("openssl", "openssl"),
     package("proot", "proot"),
     package("python3-venv", "python3"),
     package("qemu-user-static", "qemu-aarch64-static"),

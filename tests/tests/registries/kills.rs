@@ -11,7 +11,7 @@ use elfuse_tests::front::Rules;
 use super::{World, names};
 
 /// Moments at which a run is killed, spread over its time.
-const MOMENTS: u32 = 30;
+const MOMENTS: u32 = 22;
 
 /// Starts a build of the debian image and kills it after `time`; tells
 /// whether it was still running.
@@ -56,8 +56,8 @@ fn killed_at_any_moment_it_leaves_no_output_and_a_usable_store() -> Result<()> {
     let time = begun.elapsed();
     let mut killed = 0;
     for moment in 0..MOMENTS {
-        // Every third time the store is what the kills before made of it.
-        if moment % 3 != 2 {
+        // Every fourth time the store is what the kills before made of it.
+        if moment % 4 != 3 {
             fs::remove_dir_all(world.user.store())?;
         }
         // What the clock says within a slice is chance enough.
@@ -79,6 +79,11 @@ fn killed_at_any_moment_it_leaves_no_output_and_a_usable_store() -> Result<()> {
     world.user.run(["status"])?;
     let after = world.build("a/debian:1", "killed")?;
     ensure!(fs::read(after)? == fs::read(whole)?, "another bundle");
+    // What the killed runs had begun is gone.
+    let left = world.user.leftovers(&["whole", "killed"])?;
+    ensure!(left.is_empty(), "beside the output: {left:?}");
+    let left = names(&world.user.store().join("scratch"))?;
+    ensure!(left.is_empty(), "in the store: {left:?}");
     world.user.run(["-q", "prune"])?;
     ensure!(world.stored()?.is_empty(), "prune left something");
     Ok(())

@@ -66,6 +66,94 @@ fn index_in_an_index_is_searched() -> Result<()> {
 }
 
 #[test]
+fn dockers_own_manifests_are_read() -> Result<()> {
+    let world = World::with_busybox()?;
+    let layout = elfuse_tests::image::busybox()?;
+    world
+        .registry
+        .fill_as_docker(&layout, "latest", "a/docker:1")?;
+    let raw = super::raw_manifest(&format!("{}/a/docker:1", world.registry.address()))?;
+    let raw: serde_json::Value = serde_json::from_slice(&raw)?;
+    ensure!(
+        raw["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json",
+        "{raw}"
+    );
+    let (docker, oci) = (
+        world.build("a/docker:1", "docker")?,
+        world.build("a/box:1", "oci")?,
+    );
+    let layer = |file: &std::path::Path| -> Result<serde_json::Value> {
+        let file = file.display().to_string();
+        let shown = world.user.run(["inspect", "--json", &file])?;
+        Ok(serde_json::from_str::<serde_json::Value>(&shown)?["layer"].clone())
+    };
+    ensure!(layer(&docker)? == layer(&oci)?);
+    Ok(())
+}
+
+/// Puts an image into the registry whose only layer has another media type.
+fn refused_layer(kind: &str) -> Result<String> {
+    let world = World::with_busybox()?;
+    let raw = super::raw_manifest(&format!("{}/a/box:1", world.registry.address()))?;
+    let mut manifest: serde_json::Value = serde_json::from_slice(&raw)?;
+    manifest["layers"][0]["mediaType"] = json!(kind);
+    let digest = manifest["layers"][0]["digest"].to_string();
+    let own = manifest["mediaType"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let bytes = manifest.to_string().into_bytes();
+    world.registry.put_manifest("a/box", "odd", &own, &bytes)?;
+    let refusal = world.pull_fails("a/box:odd", &[])?;
+    ensure!(
+        refusal.contains(digest.trim_matches('"')) && refusal.contains(kind),
+        "{refusal}"
+    );
+    ensure!(world.blobs_seen().len() == 1, "the layer was fetched");
+    Ok(refusal)
+}
+
+#[test]
+fn layers_of_unknown_kinds_are_refused_by_name() -> Result<()> {
+    for kind in [
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.v1.tar+zstd+encrypted",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    ] {
+        refused_layer(kind)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn image_in_apples_store_needs_no_network() -> Result<()> {
+    let world = World::empty()?;
+    let store = world.user.path("apple");
+    let content = store.join("content");
+    layout::write(&content, &[layer("from a Mac")])?;
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(content.join("index.json"))?)?;
+    let state = json!({"docker.io/library/tool:3": index["manifests"][0]});
+    std::fs::write(store.join("state.json"), state.to_string())?;
+    let run = |args: &[&str]| {
+        let mut command = world.user.command(args)?;
+        command.env("ELFUSE_APPLE_STORE", &store);
+        elfuse_tests::workspace::try_run(&mut command)
+    };
+    super::ended(&run(&["-q", "apple:tool:3"])?, 0)?;
+    let text = world.user.run(["cat", "tool_3", "/name"])?;
+    ensure!(text == "from a Mac", "{text}");
+    let told = super::ended(&run(&["update", "tool_3"])?, 0)?;
+    ensure!(told.contains("is up to date"), "{told}");
+    let refusal = super::ended(&run(&["apple:tool:4"])?, 3)?;
+    ensure!(
+        refusal.contains("present: docker.io/library/tool:3"),
+        "{refusal}"
+    );
+    Ok(())
+}
+
+#[test]
 fn second_pull_fetches_nothing() -> Result<()> {
     let world = World::with_busybox()?;
     let first = world.pull("a/box:1", &[])?;
