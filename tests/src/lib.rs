@@ -3,10 +3,9 @@
 //! other people's tools ([`debian`], [`image`], [`tarball`], [`layout`]), served
 //! by a real registry ([`registry`]) behind a front that can misbehave
 //! ([`front`]), and what comes out is judged by other programs again. Guest programs
-//! ([`guest`]) live in roots of packages ([`guest_root`]); small ones make [`claims`].
+//! ([`guest`]) live in roots of packages ([`guest_root`]).
 
 pub mod bundler;
-pub mod claims;
 pub mod debian;
 pub mod front;
 pub mod guest;
@@ -14,6 +13,7 @@ pub mod guest_root;
 pub mod image;
 pub mod layout;
 pub mod program;
+pub mod python;
 pub mod registry;
 pub mod tarball;
 pub mod tree;

@@ -8,25 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::{Bundle, User};
 use elfuse_tests::image;
-use elfuse_tests::workspace::{is_long_run, made_once, root, run, text_of, try_run};
-
-/// A Python with LIEF and macholib.
-fn python() -> Result<PathBuf> {
-    let venv = made_once("venv", |dir| {
-        // A virtual environment cannot be moved, so only packages are kept here.
-        let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]);
-        run(pip.arg("--target").arg(dir).args(["lief", "macholib"]))?;
-        Ok(())
-    })?;
-    Ok(venv)
-}
+use elfuse_tests::python::python_with;
+use elfuse_tests::workspace::{is_long_run, root, run, text_of, try_run};
 
 fn box_bundle(user: &User) -> Result<Bundle> {
     user.bundle(&image::busybox()?, "box")
@@ -58,10 +41,8 @@ fn the_independent_judge_finds_damage() -> Result<()> {
 fn lief_and_macholib_accept_a_bundle() -> Result<()> {
     let user = User::new()?;
     let bundle = box_bundle(&user)?;
-    let mut judge = Command::new("python3");
-    judge
-        .env("PYTHONPATH", python()?)
-        .arg(root().join("tests/tools/judge_others.py"));
+    let mut judge = python_with("macho", &["lief==1.0.0", "macholib==1.16.3"])?;
+    judge.arg(root().join("tests/tools/judge_others.py"));
     run(judge.arg(&bundle.path)).map(drop)
 }
 

@@ -17,6 +17,7 @@ mod output;
 mod pull;
 mod push;
 mod run;
+mod sbom;
 mod store;
 mod stub;
 mod update;
@@ -108,6 +109,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Upload the image to a registry
     Push(push::PushArgs),
+    /// List the packages inside: SPDX or CycloneDX
+    Sbom(sbom::SbomArgs),
     /// Build a bundle again from the image it was made of
     Update(update::UpdateArgs),
     /// Tell what the store holds
@@ -185,6 +188,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Diff(args)) => diff::run(&args, global),
         Some(Command::Export(args)) => export::run(&args, global),
         Some(Command::Push(args)) => push::run(&args, global),
+        Some(Command::Sbom(args)) => sbom::run(&args, global),
         Some(Command::Update(args)) => update::run(&args, global),
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),

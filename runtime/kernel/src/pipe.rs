@@ -34,6 +34,8 @@ struct State {
     capacity: usize,
     readers: usize,
     writers: usize,
+    /// Made by `pipe(2)`: opened again (through `/proc`) it waits for nobody.
+    is_anonymous: bool,
     /// Ends ever opened: what a blocking open of a fifo waits for.
     readers_ever: u64,
     writers_ever: u64,
@@ -98,7 +100,7 @@ impl Pipe {
     pub fn open_end(self: &Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn File>, Errno> {
         let (reads, writes) = (flags.is_readable(), flags.is_writable());
         let mut state = self.lock();
-        let is_lonely = writes && !reads && state.readers == 0;
+        let is_lonely = writes && !reads && state.readers == 0 && !state.is_anonymous;
         if is_lonely && flags.contains(OpenFlags::NONBLOCK) {
             return Err(Errno::ENXIO);
         }
@@ -111,7 +113,8 @@ impl Pipe {
             } else {
                 state.readers_ever
             },
-            had_partner: (reads && writes)
+            had_partner: state.is_anonymous
+                || (reads && writes)
                 || if reads {
                     state.writers > 0
                 } else {
@@ -131,6 +134,7 @@ impl Pipe {
     #[must_use]
     pub fn pair() -> (Arc<Self>, Arc<dyn File>, Arc<dyn File>) {
         let pipe = Self::new();
+        pipe.lock().is_anonymous = true;
         let end = |reads: bool| {
             let mut state = pipe.lock();
             state.readers += usize::from(reads);

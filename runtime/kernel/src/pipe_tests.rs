@@ -67,6 +67,17 @@ fn nonblocking_writer_of_a_fifo_nobody_reads_is_refused() {
 }
 
 #[test]
+fn pipe_opened_again_has_met_its_partner() {
+    let (pipe, r, w) = Pipe::pair();
+    drop(w);
+    let again = pipe.open_end(OpenFlags::empty()).unwrap();
+    assert!(again.downcast::<PipeEnd>().unwrap().has_met_partner());
+    drop((r, again));
+    let flags = OpenFlags::WRONLY | OpenFlags::NONBLOCK;
+    assert!(pipe.open_end(flags).is_ok());
+}
+
+#[test]
 fn fifo_reader_meets_a_writer_that_came_and_went() {
     let pipe = Pipe::new();
     let reader = pipe.open_end(OpenFlags::empty()).unwrap();

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Reads the rows of one table of an SQLite file, and nothing else.
+//!
+//! This is the part of the file format that rpm's database needs: table b-trees
+//! and overflow chains (the SQLite project's "Database File Format", sections 1
+//! and 2). SQLite itself would have to be built for every host that bundles are
+//! made on. Pages are read once each, so a file that refers to itself ends.
+
+use std::collections::HashSet;
+use std::io;
+
+use elfuse_payload::ReadAt;
+
+use super::invalid;
+
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER: usize = 100;
+const INTERIOR_TABLE: u8 = 5;
+const LEAF_TABLE: u8 = 13;
+/// A row longer than this is refused.
+const MAX_ROW: u64 = 64 << 20;
+
+/// A value of a row; numbers that nobody asks for are not told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column<'a> {
+    Null,
+    Integer(i64),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// An open database.
+pub(super) struct Database<R> {
+    file: R,
+    page_size: usize,
+    /// Bytes of a page that are not reserved.
+    usable: usize,
+}
+
+impl<R: ReadAt> Database<R> {
+    pub(super) fn open(file: R) -> io::Result<Self> {
+        let mut header = [0; HEADER];
+        file.read_exact_at(&mut header, 0)?;
+        if !header.starts_with(MAGIC) {
+            return Err(invalid("not an SQLite database"));
+        }
+        let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+            1 => 1 << 16,
+            size => usize::from(size),
+        };
+        let usable = page_size.saturating_sub(usize::from(header[20]));
+        if !page_size.is_power_of_two() || page_size < 512 || usable < 480 {
+            return Err(invalid("invalid page size"));
+        }
+        Ok(Self {
+            file,
+            page_size,
+            usable,
+        })
+    }
+
+    /// Hands every row of a table to `row`; tells whether there is the table.
+    pub(super) fn scan(
+        &self,
+        table: &str,
+        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let mut root = None;
+        self.walk(1, &mut |columns| {
+            if let [
+                Column::Bytes(b"table"),
+                Column::Bytes(name),
+                _,
+                Column::Integer(page),
+                ..,
+            ] = columns
+                && *name == table.as_bytes()
+            {
+                root = u32::try_from(*page).ok();
+            }
+            Ok(())
+        })?;
+        match root {
+            Some(root) => self.walk(root, row).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn walk(
+        &self,
+        root: u32,
+        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut seen = HashSet::new();
+        let mut pages = vec![root];
+        while let Some(number) = pages.pop() {
+            let page = self.page(number, &mut seen)?;
+            // The first page begins with the file's header.
+            let start = if number == 1 { HEADER } else { 0 };
+            let (kind, count) = (page[start], usize::from(be16(&page, start + 3)?));
+            let cells = start + if kind == INTERIOR_TABLE { 12 } else { 8 };
+            let cell = |n: usize| be16(&page, cells + 2 * n).map(usize::from);
+            match kind {
+                INTERIOR_TABLE => {
+                    pages.push(be32(&page, start + 8)?);
+                    for n in (0..count).rev() {
+                        pages.push(be32(&page, cell(n)?)?);
+                    }
+                }
+                LEAF_TABLE => {
+                    for n in 0..count {
+                        let payload = self.payload(&page, cell(n)?, &mut seen)?;
+                        row(&record(&payload)?)?;
+                    }
+                }
+                _ => return Err(invalid("a page is of an unknown kind")),
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&self, number: u32, seen: &mut HashSet<u32>) -> io::Result<Vec<u8>> {
+        if number == 0 || !seen.insert(number) {
+            return Err(invalid("a page is used twice or has number 0"));
+        }
+        let mut page = vec![0; self.page_size];
+        let offset = u64::from(number - 1) * self.page_size as u64;
+        self.file.read_exact_at(&mut page, offset)?;
+        Ok(page)
+    }
+
+    /// The row at `at`, with what lies in overflow pages.
+    fn payload(&self, page: &[u8], at: usize, seen: &mut HashSet<u32>) -> io::Result<Vec<u8>> {
+        let cell = page.get(at..self.usable).ok_or_else(cut)?;
+        let (length, n) = varint(cell)?;
+        let (_, m) = varint(&cell[n..])?;
+        let cell = &cell[n + m..];
+        if length > MAX_ROW {
+            return Err(invalid("a row is longer than 64 MiB"));
+        }
+        let length = usize::try_from(length).map_err(|_| cut())?;
+        let local = self.local(length);
+        let mut payload = cell.get(..local).ok_or_else(cut)?.to_vec();
+        let mut next = if local < length {
+            be32(cell, local)?
+        } else {
+            0
+        };
+        while payload.len() < length {
+            let page = self.page(next, seen)?;
+            next = be32(&page, 0)?;
+            let count = (length - payload.len()).min(self.usable - 4);
+            payload.extend_from_slice(&page[4..4 + count]);
+        }
+        Ok(payload)
+    }
+
+    /// How much of a row of that length lies in the leaf itself.
+    fn local(&self, length: usize) -> usize {
+        let most = self.usable - 35;
+        if length <= most {
+            return length;
+        }
+        let least = (self.usable - 12) * 32 / 255 - 23;
+        let wanted = least + (length - least) % (self.usable - 4);
+        if wanted <= most { wanted } else { least }
+    }
+}
+
+/// Takes a record apart.
+fn record(payload: &[u8]) -> io::Result<Vec<Column<'_>>> {
+    let (size, mut at) = varint(payload)?;
+    let size = usize::try_from(size).map_err(|_| cut())?;
+    let types = payload.get(..size).ok_or_else(cut)?;
+    let mut values = &payload[size..];
+    let mut columns = Vec::new();
+    while at < size {
+        let (kind, n) = varint(&types[at..])?;
+        at += n;
+        let length = match kind {
+            0 | 8 | 9 => 0,
+            1..=4 => kind,
+            5 => 6,
+            6 | 7 => 8,
+            10 | 11 => return Err(invalid("a column is of an unknown kind")),
+            _ => (kind - 12) / 2,
+        };
+        let length = usize::try_from(length).map_err(|_| cut())?;
+        let (value, rest) = values.split_at_checked(length).ok_or_else(cut)?;
+        values = rest;
+        columns.push(match kind {
+            0 => Column::Null,
+            8 => Column::Integer(0),
+            9 => Column::Integer(1),
+            1..=6 => Column::Integer(integer(value)),
+            7 => Column::Other,
+            _ => Column::Bytes(value),
+        });
+    }
+    Ok(columns)
+}
+
+fn integer(bytes: &[u8]) -> i64 {
+    let sign = i64::from(bytes[0].cast_signed() >> 7);
+    bytes
+        .iter()
+        .fold(sign, |value, byte| value << 8 | i64::from(*byte))
+}
+
+/// A number of seven bits a byte, the ninth of eight; and its length.
+fn varint(bytes: &[u8]) -> io::Result<(u64, usize)> {
+    let mut value = 0;
+    for (n, byte) in bytes.iter().take(9).enumerate() {
+        if n == 8 {
+            return Ok((value << 8 | u64::from(*byte), 9));
+        }
+        value = value << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return Ok((value, n + 1));
+        }
+    }
+    Err(cut())
+}
+
+fn be16(bytes: &[u8], at: usize) -> io::Result<u16> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.map(|b| u16::from_be_bytes(*b)).ok_or_else(cut)
+}
+
+fn be32(bytes: &[u8], at: usize) -> io::Result<u32> {
+    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    found.map(|b| u32::from_be_bytes(*b)).ok_or_else(cut)
+}
+
+fn cut() -> io::Error {
+    invalid("a page or row ends too early")
+}
