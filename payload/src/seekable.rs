@@ -11,13 +11,13 @@
 use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CParameter, compress_bound, find_frame_compressed_size};
+use zstd::zstd_safe::{CParameter, Strategy, compress_bound, find_frame_compressed_size};
 
 /// Uncompressed bytes of every data frame but the last.
-pub const FRAME_LEN: u32 = 4 << 20;
+pub const FRAME_LEN: u32 = 8 << 20;
 /// The same, for lengths of slices.
 pub(crate) const FRAME_BYTES: usize = FRAME_LEN as usize;
-/// Most frames that a seek table may list: 4 TiB of data.
+/// Most frames that a seek table may list: 8 TiB of data.
 pub const MAX_FRAMES: usize = 1 << 20;
 /// Length of the header of a skippable frame.
 pub const SKIPPABLE_HEADER: usize = 8;
@@ -181,39 +181,99 @@ fn parse_frame(bytes: &[u8; TABLE_ENTRY]) -> FrameInfo {
     }
 }
 
-/// A compressor whose frames carry their length and checksum.
-///
-/// # Errors
-/// What Zstandard said of the level.
-pub fn compressor(level: i32) -> io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::new(level)?;
-    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
-    Ok(compressor)
+/// The level whose parameters are chosen here, per frame.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+/// Of a hundred bytes of a program, at least so many are control characters.
+const CONTROL_PERCENT: usize = 5;
+
+/// Makes frames that carry their length and checksum.
+pub struct FrameCompressor {
+    zstd: Compressor<'static>,
+    level: i32,
 }
 
-/// Compresses `data` as one frame into `frame`, whose old contents are dropped.
-///
-/// # Errors
-/// What Zstandard said, or `InvalidInput` for more than [`FRAME_LEN`] bytes.
-pub fn compress_frame(
-    compressor: &mut Compressor<'_>,
-    data: &[u8],
-    frame: &mut Vec<u8>,
-) -> io::Result<FrameInfo> {
-    if data.len() > FRAME_BYTES {
-        return Err(io::ErrorKind::InvalidInput.into());
+impl FrameCompressor {
+    /// A compressor of a level from 1 to 19.
+    ///
+    /// # Errors
+    /// What Zstandard said of the level.
+    pub fn new(level: i32) -> io::Result<Self> {
+        let mut zstd = Compressor::new(level)?;
+        zstd.set_parameter(CParameter::ChecksumFlag(true))?;
+        if level == DEFAULT_LEVEL {
+            zstd.set_parameter(CParameter::ChainLog(16))?;
+            // A match may be as far away as the frame is long.
+            zstd.set_parameter(CParameter::WindowLog(FRAME_LEN.ilog2()))?;
+        }
+        Ok(Self { zstd, level })
     }
-    frame.clear();
-    frame.reserve(compress_bound(data.len()));
-    compressor.compress_to_buffer(data, frame)?;
-    let checksum = frame
-        .last_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    Ok(FrameInfo {
-        compressed_len: narrow(frame.len())?,
-        decompressed_len: narrow(data.len())?,
-        checksum,
-    })
+
+    /// Compresses `data` as one frame into `frame`, whose old contents are
+    /// dropped.
+    ///
+    /// # Errors
+    /// What Zstandard said, or `InvalidInput` for more than [`FRAME_LEN`] bytes.
+    pub fn compress(&mut self, data: &[u8], frame: &mut Vec<u8>) -> io::Result<FrameInfo> {
+        if data.len() > FRAME_BYTES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if self.level == DEFAULT_LEVEL {
+            self.tune(is_text(data))?;
+        }
+        frame.clear();
+        frame.reserve(compress_bound(data.len()));
+        self.zstd.compress_to_buffer(data, frame)?;
+        let checksum = frame
+            .last_chunk()
+            .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        Ok(FrameInfo {
+            compressed_len: narrow(frame.len())?,
+            decompressed_len: narrow(data.len())?,
+            checksum,
+        })
+    }
+
+    /// Text needs the second table, which finds long matches; programs are as
+    /// small and much faster without. docs/decisions/0011 has numbers.
+    fn tune(&mut self, is_text: bool) -> io::Result<()> {
+        let parameters = if is_text {
+            [
+                CParameter::Strategy(Strategy::ZSTD_dfast),
+                CParameter::HashLog(16),
+                CParameter::MinMatch(5),
+            ]
+        } else {
+            [
+                CParameter::Strategy(Strategy::ZSTD_fast),
+                CParameter::HashLog(17),
+                CParameter::MinMatch(5),
+            ]
+        };
+        let set = |parameter| self.zstd.set_parameter(parameter);
+        parameters.into_iter().try_for_each(set)
+    }
+}
+
+impl std::fmt::Debug for FrameCompressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FrameCompressor")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether a frame is mostly text, from a few bytes here and there.
+fn is_text(data: &[u8]) -> bool {
+    const EVERY: usize = 1 << 15;
+    const TAKEN: usize = 128;
+    let samples = data.chunks(EVERY).flat_map(|part| part.iter().take(TAKEN));
+    let count = data
+        .chunks(EVERY)
+        .map(|part| part.len().min(TAKEN))
+        .sum::<usize>();
+    let is_control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31);
+    samples.filter(is_control).count() * 100 < count * CONTROL_PERCENT
 }
 
 /// Decompresses exactly one frame of exactly `info`'s lengths into `data`,
@@ -254,4 +314,48 @@ pub(crate) fn max_compressed() -> u64 {
 
 fn narrow(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_LEVEL, FrameCompressor, is_text};
+
+    /// Words, and words among small numbers as in a program.
+    fn samples() -> (Vec<u8>, Vec<u8>) {
+        let mut random = 1_u32;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random >> 16
+        };
+        let (mut text, mut program) = (Vec::new(), Vec::new());
+        for _ in 0..40_000 {
+            text.extend(format!("word{} \u{e9}t\u{e9}\t", next() % 500).bytes());
+            program.extend(format!("sym{}", next() % 500).bytes());
+            program.extend((next() % 90).to_le_bytes());
+        }
+        (text, program)
+    }
+
+    #[test]
+    fn text_and_programs_are_told_apart() {
+        let (text, program) = samples();
+        assert!(is_text(&text) && is_text("\u{4e16}\u{754c}\n".repeat(9000).as_bytes()));
+        assert!(!is_text(&program) && !is_text(&[0; 99]));
+    }
+
+    #[test]
+    fn frames_do_not_depend_on_what_was_compressed_before() {
+        let (text, program) = samples();
+        for level in [1, DEFAULT_LEVEL, 19] {
+            let mut used = FrameCompressor::new(level).expect("a level");
+            for data in [&text, &program, &text, &program] {
+                let (mut frame, mut fresh) = (vec![7; 3], Vec::new());
+                used.compress(data, &mut frame).expect("memory");
+                let mut compressor = FrameCompressor::new(level).expect("a level");
+                compressor.compress(data, &mut fresh).expect("memory");
+                assert!(frame == fresh, "level {level}");
+                assert!(zstd::decode_all(&frame[..]).expect("a frame") == *data);
+            }
+        }
+    }
 }

@@ -4,13 +4,15 @@
 //!
 //! Names come in byte order of their paths. The first name of a file carries
 //! its contents and attributes, later names are hard links to the first.
-//! Contents pass through one buffer; nothing else grows with their size.
+//! Contents are read straight into the writer's buffer; nothing grows with
+//! their size.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use elfuse_payload::Digest;
+use elfuse_payload::layer::LayerWriter;
 use elfuse_payload::toc;
 
 use super::entry::{Content, Meta, Timestamp};
@@ -18,7 +20,27 @@ use super::tar::writer::{END, Flag, Head, pad, write_header};
 use super::tree::{Body, Node, Path, Tree};
 use crate::progress::Task;
 
-const BUFFER: usize = 1 << 20;
+/// Bytes of headers after which they are written though no contents follow.
+const MOST_WAITING: usize = 64 << 10;
+
+/// Takes the tar: a writer that lends its own buffer.
+pub(crate) trait Sink {
+    /// Where the next bytes go, at least one.
+    fn space(&mut self) -> &mut [u8];
+
+    /// Takes over the first `count` bytes of the space.
+    fn advance(&mut self, count: usize) -> io::Result<()>;
+}
+
+impl<W: Write> Sink for LayerWriter<W> {
+    fn space(&mut self) -> &mut [u8] {
+        self.space()
+    }
+
+    fn advance(&mut self, count: usize) -> io::Result<()> {
+        self.advance(count)
+    }
+}
 
 /// Why emitting failed: the two ends have different culprits.
 pub(crate) enum Failure {
@@ -39,13 +61,13 @@ pub(crate) struct Emit<'a> {
 
 impl Emit<'_> {
     /// Writes the tar to `out` and returns the table of contents in path order.
-    pub(crate) fn run(&self, out: &mut dyn Write) -> Result<Vec<toc::Entry>, Failure> {
+    pub(crate) fn run(&self, out: &mut dyn Sink) -> Result<Vec<toc::Entry>, Failure> {
         let paths = self.tree.paths();
         let mut first_names = vec![None; self.tree.len()];
         let mut emitter = Emitter {
             emit: self,
             out,
-            buffer: Vec::with_capacity(BUFFER + 4096),
+            head: Vec::new(),
             position: 0,
         };
         let mut entries = Vec::with_capacity(paths.len());
@@ -55,7 +77,7 @@ impl Emit<'_> {
             slot.get_or_insert(index);
             entries.push(emitter.entry(path, self.tree.node(*node), first)?);
         }
-        emitter.buffer.extend_from_slice(&END);
+        emitter.head.extend_from_slice(&END);
         emitter.flush()?;
         Ok(entries)
     }
@@ -63,9 +85,10 @@ impl Emit<'_> {
 
 struct Emitter<'a> {
     emit: &'a Emit<'a>,
-    out: &'a mut dyn Write,
-    buffer: Vec<u8>,
-    /// Offset in the tar of the buffer's first byte.
+    out: &'a mut dyn Sink,
+    /// Headers and padding that wait to be written.
+    head: Vec<u8>,
+    /// Offset in the tar of the first byte that waits.
     position: u64,
 }
 
@@ -88,7 +111,7 @@ impl Emitter<'_> {
         };
         let size = content.map_or(0, |content| content.size);
         write_header(
-            &mut self.buffer,
+            &mut self.head,
             &Head {
                 path,
                 flag,
@@ -97,12 +120,12 @@ impl Emitter<'_> {
                 size,
             },
         );
-        let offset = self.position + self.buffer.len() as u64;
+        let offset = self.position + self.head.len() as u64;
         if let Some(content) = content {
+            self.flush()?;
             self.content(content)?;
-            pad(&mut self.buffer, size);
-        }
-        if self.buffer.len() >= BUFFER {
+            pad(&mut self.head, size);
+        } else if self.head.len() >= MOST_WAITING {
             self.flush()?;
         }
         Ok(describe(
@@ -119,26 +142,31 @@ impl Emitter<'_> {
         let source = source.ok_or_else(|| Failure::Scratch(io::ErrorKind::NotFound.into()))?;
         let mut done = 0;
         while done < content.size {
-            if self.buffer.len() >= BUFFER {
-                self.flush()?;
-            }
-            let start = self.buffer.len();
+            let space = self.out.space();
             let left = usize::try_from(content.size - done).unwrap_or(usize::MAX);
-            let step = left.min(BUFFER - start);
-            self.buffer.resize(start + step, 0);
+            let step = left.min(space.len());
             source
-                .read_exact_at(&mut self.buffer[start..], content.offset + done)
+                .read_exact_at(&mut space[..step], content.offset + done)
                 .map_err(Failure::Scratch)?;
+            self.out.advance(step).map_err(Failure::Write)?;
             done += step as u64;
             self.emit.task.advance(step as u64);
         }
+        self.position += content.size;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        self.out.write_all(&self.buffer).map_err(Failure::Write)?;
-        self.position += self.buffer.len() as u64;
-        self.buffer.clear();
+        let mut rest = self.head.as_slice();
+        while !rest.is_empty() {
+            let space = self.out.space();
+            let (now, later) = rest.split_at(rest.len().min(space.len()));
+            space[..now.len()].copy_from_slice(now);
+            self.out.advance(now.len()).map_err(Failure::Write)?;
+            rest = later;
+        }
+        self.position += self.head.len() as u64;
+        self.head.clear();
         Ok(())
     }
 }

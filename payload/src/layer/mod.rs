@@ -2,7 +2,7 @@
 //! The layer blob: a tar, compressed so that any part of it can be read, with
 //! its table of contents.
 //!
-//! data frames (4 MiB of tar each) | table of contents (skippable frame) | seek
+//! data frames (8 MiB of tar each) | table of contents (skippable frame) | seek
 //! table (skippable frame). To every other program it is an OCI layer of type
 //! `application/vnd.oci.image.layer.v1.tar+zstd`. [`LayerWriter`] makes one from
 //! a stream, [`LayerReader`] reads one from anywhere.

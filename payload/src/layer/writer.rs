@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::contents;
-use crate::seekable::{FRAME_BYTES, FrameInfo, SeekTable, compress_frame, compressor};
+use crate::seekable::{DEFAULT_LEVEL, FRAME_BYTES, FrameCompressor, FrameInfo, SeekTable};
 use crate::toc::{Entry, Toc};
 use crate::{Digest, Sha256Stream};
 
@@ -37,7 +37,7 @@ pub struct LayerOptions {
 impl Default for LayerOptions {
     fn default() -> Self {
         Self {
-            level: 3,
+            level: DEFAULT_LEVEL,
             threads: thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -60,8 +60,10 @@ pub struct LayerSummary {
 #[derive(Debug)]
 pub struct LayerWriter<W> {
     out: W,
-    /// Bytes of the frame that is not yet full.
+    /// The frame that is not yet full, of full length.
     frame: Vec<u8>,
+    /// How much of it is.
+    filled: usize,
     workers: Vec<Worker>,
     /// The worker that gets the next frame.
     next: usize,
@@ -72,6 +74,8 @@ pub struct LayerWriter<W> {
     blob_hash: HashThread,
     tar_size: u64,
     spare: Vec<Vec<u8>>,
+    /// Frames that are written and may still be hashed.
+    written: VecDeque<Arc<Vec<u8>>>,
 }
 
 impl<W: Write> LayerWriter<W> {
@@ -83,7 +87,8 @@ impl<W: Write> LayerWriter<W> {
         let workers = (0..options.threads.max(1)).map(|_| Worker::start(options.level));
         Ok(Self {
             out,
-            frame: Vec::with_capacity(FRAME_BYTES),
+            frame: vec![0; FRAME_BYTES],
+            filled: 0,
             workers: workers.collect::<io::Result<_>>()?,
             next: 0,
             pending: VecDeque::new(),
@@ -92,6 +97,7 @@ impl<W: Write> LayerWriter<W> {
             blob_hash: HashThread::start("hash blob")?,
             tar_size: 0,
             spare: Vec::new(),
+            written: VecDeque::new(),
         })
     }
 
@@ -130,21 +136,22 @@ impl<W: Write> LayerWriter<W> {
 
     /// Hands the current frame, if it has anything, to the next worker.
     fn submit(&mut self) -> io::Result<()> {
-        if self.frame.is_empty() {
+        if self.filled == 0 {
             return Ok(());
         }
         let workers = self.workers.len();
         if self.pending.len() >= (workers * QUEUE).min(workers + SLACK) {
             self.collect()?;
         }
-        let fresh = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES));
-        let full = Arc::new(std::mem::replace(&mut self.frame, fresh));
+        let fresh = self.spare.pop().unwrap_or_else(|| vec![0; FRAME_BYTES]);
+        let mut full = std::mem::replace(&mut self.frame, fresh);
+        // Only the last frame is not full; its buffer need not be.
+        full.truncate(std::mem::take(&mut self.filled));
+        let full = Arc::new(full);
         self.tar_size += full.len() as u64;
         self.tar_hash.update(&full)?;
-        self.workers[self.next].submit(full)?;
+        let frame = self.reclaim();
+        self.workers[self.next].submit(Job { data: full, frame })?;
         self.pending.push_back(self.next);
         self.next = (self.next + 1) % self.workers.len();
         Ok(())
@@ -157,8 +164,7 @@ impl<W: Write> LayerWriter<W> {
         };
         let Compressed { data, frame, info } = self.workers[worker].collect()?;
         // Usually the hash has passed it by now; otherwise it is freed there.
-        if let Ok(mut data) = Arc::try_unwrap(data) {
-            data.clear();
+        if let Ok(data) = Arc::try_unwrap(data) {
             self.spare.push(data);
         }
         self.frames.push(info);
@@ -167,17 +173,56 @@ impl<W: Write> LayerWriter<W> {
 
     fn emit(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         self.out.write_all(&bytes)?;
-        self.blob_hash.update(&Arc::new(bytes))
+        let bytes = Arc::new(bytes);
+        self.blob_hash.update(&bytes)?;
+        self.written.push_back(bytes);
+        Ok(())
+    }
+
+    /// A buffer whose frame was written and hashed, or a new one.
+    fn reclaim(&mut self) -> Vec<u8> {
+        let oldest = self.written.pop_front().map(Arc::try_unwrap);
+        match oldest {
+            Some(Ok(buffer)) => buffer,
+            Some(Err(busy)) => {
+                self.written.push_front(busy);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+}
+
+impl<W: Write> LayerWriter<W> {
+    /// Where the next bytes of the tar may be put, at least one; what it holds
+    /// does not count.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.frame[self.filled..]
+    }
+
+    /// Takes over the first `count` bytes of [`LayerWriter::space`].
+    ///
+    /// # Errors
+    /// As writing.
+    ///
+    /// # Panics
+    /// There were fewer.
+    pub fn advance(&mut self, count: usize) -> io::Result<()> {
+        assert!(count <= self.space().len(), "more than there was room for");
+        self.filled += count;
+        if self.filled == FRAME_BYTES {
+            self.submit()?;
+        }
+        Ok(())
     }
 }
 
 impl<W: Write> Write for LayerWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(FRAME_BYTES - self.frame.len());
-        self.frame.extend_from_slice(&bytes[..taken]);
-        if self.frame.len() == FRAME_BYTES {
-            self.submit()?;
-        }
+        let space = self.space();
+        let taken = bytes.len().min(space.len());
+        space[..taken].copy_from_slice(&bytes[..taken]);
+        self.advance(taken)?;
         Ok(taken)
     }
 
@@ -185,6 +230,12 @@ impl<W: Write> Write for LayerWriter<W> {
         // A frame is written when it is full: flushing must not change the bytes.
         Ok(())
     }
+}
+
+struct Job {
+    data: Arc<Vec<u8>>,
+    /// Where the frame goes; what it holds does not count.
+    frame: Vec<u8>,
 }
 
 struct Compressed {
@@ -196,27 +247,26 @@ struct Compressed {
 /// A thread that compresses. It ends when its input is dropped.
 #[derive(Debug)]
 struct Worker {
-    input: SyncSender<Arc<Vec<u8>>>,
+    input: SyncSender<Job>,
     output: Receiver<io::Result<Compressed>>,
 }
 
 impl Worker {
     fn start(level: i32) -> io::Result<Self> {
         // Here, so that a bad level is reported before anything is read.
-        let mut compressor = compressor(level)?;
-        let (input, jobs) = sync_channel::<Arc<Vec<u8>>>(QUEUE);
+        let mut compressor = FrameCompressor::new(level)?;
+        let (input, jobs) = sync_channel::<Job>(QUEUE);
         let (results, output) = sync_channel(QUEUE);
-        let mut run = move |data: Arc<Vec<u8>>| {
-            let mut frame = Vec::new();
-            let info = compress_frame(&mut compressor, &data, &mut frame)?;
-            frame.shrink_to_fit();
+        let mut run = move |job: Job| {
+            let Job { data, mut frame } = job;
+            let info = compressor.compress(&data, &mut frame)?;
             Ok(Compressed { data, frame, info })
         };
         thread::Builder::new()
             .name("compress".into())
             .spawn(move || {
-                for data in jobs {
-                    if results.send(run(data)).is_err() {
+                for job in jobs {
+                    if results.send(run(job)).is_err() {
                         return;
                     }
                 }
@@ -224,8 +274,8 @@ impl Worker {
         Ok(Self { input, output })
     }
 
-    fn submit(&self, data: Arc<Vec<u8>>) -> io::Result<()> {
-        self.input.send(data).map_err(|_| died("compress"))
+    fn submit(&self, job: Job) -> io::Result<()> {
+        self.input.send(job).map_err(|_| died("compress"))
     }
 
     fn collect(&self) -> io::Result<Compressed> {

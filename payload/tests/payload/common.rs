@@ -182,7 +182,7 @@ pub(crate) fn sample() -> Tree {
         ..entry(b"a-null", Kind::CharDevice)
     });
     tree.add(entry(b"bin", Kind::Dir));
-    tree.file(b"bin/big", &noise(10_000_000, 1)).mode = 0o4755;
+    tree.file(b"bin/big", &noise(18_000_000, 1)).mode = 0o4755;
     tree.file(b"bin/empty", b"").mode = 0;
     tree.file(b"bin/small", b"small\n").xattrs = vec![(b"user.a".to_vec(), b"value".to_vec())];
     tree.add(link(b"bin/sym", Kind::Symlink, b"../../../etc/passwd"));

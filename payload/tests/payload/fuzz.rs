@@ -202,7 +202,7 @@ fn write_corpus() {
     let mut small = Tree::new();
     small.file(b"f", b"contents of a file");
     let mut two_frames = Tree::new();
-    two_frames.file(b"zeros", &vec![0; 5_000_000]);
+    two_frames.file(b"zeros", &vec![0; 9_000_000]);
     two_frames.file(b"zeros.noise", &noise(700, 3));
     let mut kinds = sample();
     kinds.entries.retain(|entry| entry.size < 1000);

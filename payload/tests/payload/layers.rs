@@ -38,7 +38,7 @@ fn layer_gives_back_what_was_written() {
     let big = toc.find(b"bin/big").unwrap();
     assert_eq!(
         read_all(layer.open_entry(big).unwrap()).unwrap(),
-        noise(10_000_000, 1)
+        noise(18_000_000, 1)
     );
     let empty = toc.find(b"bin/empty").unwrap();
     assert_eq!(read_all(layer.open_entry(empty).unwrap()).unwrap(), b"");
@@ -202,7 +202,7 @@ fn damage_is_named() {
         (good.len() - 1, "padding at byte"),
         (start + 1000, "frame 0 at bytes"),
         (start + 1000, "holds bin/big"),
-        (start + 4_300_000, "frame 1 at bytes"),
+        (start + 8_600_000, "frame 1 at bytes"),
         (end - 1, "seek table"),
         (end - 30, "seek table"),
         (end - SEEK_TABLE - 40, "table of contents"),

@@ -112,9 +112,29 @@ fn scan_and_apply(bytes: &[u8]) -> Option<(Tree, Scanned)> {
     Some((tree, scanned))
 }
 
+/// Memory as a sink, in small pieces.
+struct Memory {
+    tar: Vec<u8>,
+    space: [u8; 700],
+}
+
+impl emit::Sink for Memory {
+    fn space(&mut self) -> &mut [u8] {
+        &mut self.space
+    }
+
+    fn advance(&mut self, count: usize) -> std::io::Result<()> {
+        self.tar.extend_from_slice(&self.space[..count]);
+        Ok(())
+    }
+}
+
 /// The normal form of a tree.
 fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Memory {
+        tar: Vec::new(),
+        space: [0; 700],
+    };
     let sources = [scanned.contents.try_clone().expect("a descriptor")];
     let task = Quiet.task("", None);
     let emit = emit::Emit {
@@ -124,7 +144,7 @@ fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
         task: &*task,
     };
     assert!(emit.run(&mut out).is_ok(), "emitting to memory");
-    out
+    out.tar
 }
 
 fn read_all(mut reader: impl Read) -> Vec<u8> {
