@@ -7,14 +7,16 @@
 //! the kernel ([`Signals::next`]), or through `sigtimedwait` and `signalfd`
 //! ([`Signals::take`]). Linux 6.12 `kernel/signal.c`.
 
+mod actions;
 pub mod frame;
 mod queue;
 mod set;
 mod state;
 
+pub use actions::Actions;
 pub use queue::Pending;
 pub use set::SigSet;
-pub use state::{Actions, Next, Notify, Signals, StopChange, Target, ThreadSignals};
+pub use state::{Next, Notify, Signals, StopChange, Target, ThreadSignals};
 
 use linux_abi::signal::{
     SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP,

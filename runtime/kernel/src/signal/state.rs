@@ -11,84 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use elfuse_machine::AttentionHandle;
 use linux_abi::Errno;
 use linux_abi::signal::{
-    SI_USER, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SS_DISABLE, SaFlags, SigAction,
-    SigInfo, SigStack,
+    SI_USER, SIG_DFL, SIG_IGN, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SS_DISABLE, SigAction, SigInfo,
+    SigStack,
 };
 
-use super::{Default, Pending, SigSet, default_action};
+use super::{Actions, Default, Pending, SigSet, default_action};
 use crate::sched::Strand;
 use crate::sync::{Rank, Ranked, RankedGuard};
 use crate::task::ExitStatus;
 use crate::wait::WaitQueue;
-
-/// What signals do, by number.
-pub struct Actions(Ranked<[SigAction; 64]>);
-
-impl std::default::Default for Actions {
-    fn default() -> Self {
-        Self(Ranked::new(Rank::SignalActions, [SigAction::default(); 64]))
-    }
-}
-
-fn slot(signal: i32) -> usize {
-    usize::try_from(signal - 1).unwrap_or(0).min(63)
-}
-
-impl Actions {
-    /// The action of a signal.
-    #[must_use]
-    pub fn get(&self, signal: i32) -> SigAction {
-        self.0.lock()[slot(signal)]
-    }
-
-    /// A copy for a child; with `resets`, handlers become defaults.
-    #[must_use]
-    pub fn fork(&self, resets: bool) -> Self {
-        let copy = Self(Ranked::new(Rank::SignalActions, *self.0.lock()));
-        if resets {
-            copy.reset_handlers();
-        }
-        copy
-    }
-
-    /// `execve`: handlers become defaults, ignored signals stay ignored.
-    pub fn reset_handlers(&self) {
-        for action in self.0.lock().iter_mut() {
-            let handler = if action.handler == SIG_IGN {
-                SIG_IGN
-            } else {
-                SIG_DFL
-            };
-            *action = SigAction {
-                handler,
-                ..SigAction::default()
-            };
-        }
-    }
-
-    fn replace(&self, signal: i32, new: SigAction) -> SigAction {
-        std::mem::replace(&mut self.0.lock()[slot(signal)], new)
-    }
-
-    fn take(&self, signal: i32) -> SigAction {
-        let mut table = self.0.lock();
-        let action = table[slot(signal)];
-        if action.handler > SIG_IGN
-            && SaFlags::from_bits_retain(action.flags).contains(SaFlags::RESETHAND)
-        {
-            table[slot(signal)].handler = SIG_DFL;
-        }
-        action
-    }
-
-    fn is_ignored(&self, signal: i32) -> bool {
-        match self.get(signal).handler {
-            SIG_IGN => true,
-            SIG_DFL => default_action(signal) == Default::Ignore,
-            _ => false,
-        }
-    }
-}
 
 /// How a thread is told that it has something to do.
 #[derive(Clone)]

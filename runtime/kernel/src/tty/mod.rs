@@ -9,6 +9,7 @@
 //! Linux 6.12 `drivers/tty/`.
 
 pub mod console;
+mod file;
 pub mod ldisc;
 pub mod pty;
 
@@ -22,8 +23,9 @@ use linux_abi::termios::{LocalModes, Termios, Winsize};
 use zerocopy::{FromZeros, IntoBytes};
 
 use crate::error::{Restart, SysErr, SysResult};
-use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile, get_ioctl, put_ioctl};
+use crate::file::{Caller, IoSink, IoSource, Ioctl, get_ioctl, put_ioctl};
 use crate::wait::WaitQueue;
+pub use file::TtyFile;
 use ldisc::{Effects, Ldisc, TtySignal};
 
 /// `SIGHUP`.
@@ -555,98 +557,6 @@ const fn number_of(signal: TtySignal) -> u32 {
         TtySignal::Interrupt => 2,
         TtySignal::Quit => 3,
         TtySignal::Suspend => 20,
-    }
-}
-
-/// A descriptor of a terminal.
-pub struct TtyFile {
-    tty: Arc<Tty>,
-    _opened: pty::SlaveCount,
-}
-
-impl TtyFile {
-    /// Opens the terminal; `opened` counts the descriptor.
-    #[must_use]
-    pub fn new(tty: Arc<Tty>, opened: pty::SlaveCount) -> Self {
-        Self {
-            tty,
-            _opened: opened,
-        }
-    }
-
-    /// The terminal.
-    #[must_use]
-    pub fn tty(&self) -> &Arc<Tty> {
-        &self.tty
-    }
-}
-
-impl File for TtyFile {
-    fn try_read(
-        &self,
-        caller: &Caller<'_>,
-        dst: &mut dyn IoSink,
-        _pos: &mut u64,
-        how: IoFlags,
-    ) -> SysResult<usize> {
-        self.tty.read(caller, dst, how.contains(IoFlags::EXPIRED))
-    }
-
-    fn try_write(
-        &self,
-        caller: &Caller<'_>,
-        src: &mut dyn IoSource,
-        _pos: &mut u64,
-        _how: IoFlags,
-    ) -> SysResult<usize> {
-        if src.remaining() == 0 {
-            Ok(0)
-        } else {
-            self.tty.write(caller, src)
-        }
-    }
-
-    fn readiness(&self) -> PollEvents {
-        self.tty.readiness()
-    }
-
-    fn wait_queue(&self) -> Option<&WaitQueue> {
-        Some(&self.tty.queue)
-    }
-
-    fn read_timeout(&self) -> Option<std::time::Duration> {
-        self.tty.lock().ldisc.read_timeout()
-    }
-
-    fn ioctl(&self, caller: &Caller<'_>, _open: &OpenFile, request: Ioctl) -> SysResult<usize> {
-        let tty = &self.tty;
-        if tty.lock().is_hung_up {
-            return Err(Errno::EIO.into());
-        }
-        match request.request {
-            req::TIOCGPGRP | req::TIOCSPGRP | req::TIOCGSID | req::TIOCSCTTY | req::TIOCNOTTY => {
-                tty.job_ioctl(caller, request)
-            }
-            req::FIONREAD => {
-                let len = i32::try_from(tty.lock().ldisc.readable_len()).unwrap_or(i32::MAX);
-                put_ioctl(caller, request.arg, &len.to_le_bytes())
-            }
-            req::TIOCOUTQ => {
-                let len = i32::try_from(tty.lock().output.len()).unwrap_or(i32::MAX);
-                put_ioctl(caller, request.arg, &len.to_le_bytes())
-            }
-            req::TIOCSTI => {
-                let may = caller.job().is_some_and(|job| tty.is_controlling(job));
-                if !may && !caller.cred.has(crate::vfs::Capability::SysAdmin) {
-                    return Err(Errno::EPERM.into());
-                }
-                let mut byte = [0];
-                get_ioctl(caller, request.arg, &mut byte)?;
-                tty.receive(&byte);
-                Ok(0)
-            }
-            _ => tty.common_ioctl(caller, request),
-        }
     }
 }
 
