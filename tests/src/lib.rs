@@ -3,9 +3,10 @@
 //! other people's tools ([`debian`], [`image`], [`tarball`], [`layout`]), served
 //! by a real registry ([`registry`]) behind a front that can misbehave
 //! ([`front`]), and what comes out is judged by other programs again. Guest programs
-//! ([`guest`]) live in roots of packages ([`guest_root`]).
+//! ([`guest`]) live in roots of packages ([`guest_root`]); small ones make [`claims`].
 
 pub mod bundler;
+pub mod claims;
 pub mod debian;
 pub mod front;
 pub mod guest;

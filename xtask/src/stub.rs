@@ -4,6 +4,7 @@
 //! the linked framework, the oldest macOS, the size in docs/budgets.md.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -33,8 +34,39 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(output)
 }
 
+/// Builds the stub again, from a copy of the tree in another directory, and
+/// compares: where it was built must not show.
+pub(crate) fn is_the_same_from_elsewhere(image: &Path) -> Result<()> {
+    let elsewhere = tempfile::Builder::new().prefix("elfuse-stub").tempdir()?;
+    let copy = elsewhere.path().join("a tree of another name");
+    let files = process::output(
+        Command::new("git")
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
+            .current_dir(process::root()),
+    )?;
+    for name in files.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (process::root().join(name), copy.join(name));
+        std::fs::create_dir_all(to.parent().context("find the file's directory")?)?;
+        // A file that was removed and not yet committed is still listed.
+        if from.is_file() {
+            std::fs::copy(&from, &to).with_context(|| format!("copy {name}"))?;
+        }
+    }
+    let again = compile(&copy, &elsewhere.path().join("target"))?;
+    if std::fs::read(image)? != std::fs::read(again)? {
+        bail!("the stub differs when it is built in another directory");
+    }
+    Ok(())
+}
+
 /// Builds the stub from the tree at `root` into `target_dir`.
-pub(crate) fn compile(root: &Path, target_dir: &Path) -> Result<PathBuf> {
+fn compile(root: &Path, target_dir: &Path) -> Result<PathBuf> {
     cross::linker_is_present()?;
     let cross = Cross::prepare(root)?;
     // The registry's directories must exist before they can be remapped.
