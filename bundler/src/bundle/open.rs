@@ -10,6 +10,7 @@ use elfuse_payload::{FileRange, ReadAt};
 
 use super::BundleError;
 use crate::macho::{self, Image, MachoError, SEGMENT, Signature};
+use crate::squash::tar::check::HeaderCheck;
 
 /// A finished bundle, open for reading.
 pub struct Bundle {
@@ -85,7 +86,8 @@ impl Bundle {
         })
     }
 
-    /// Checks every byte of the payload: digests, frames, contents, padding.
+    /// Checks every byte of the payload: digests, frames, contents, padding, and
+    /// that tar and table of contents say the same.
     ///
     /// # Errors
     /// What is wrong, and where.
@@ -95,7 +97,7 @@ impl Bundle {
         advance: &(dyn Fn(u64) + Sync),
     ) -> Result<(), BundleError> {
         self.payload
-            .verify(threads, advance)
+            .verify(threads, advance, &mut HeaderCheck::default())
             .map_err(|source| BundleError::Damaged {
                 path: self.path.clone(),
                 source,

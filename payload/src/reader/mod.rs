@@ -18,7 +18,7 @@ use crate::segment::{HEADER_LEN, Header, Section, SectionKind, SegmentError};
 use crate::{Digest, Range, ReadAt};
 
 pub use documents::DocumentError;
-pub use verify::VerifyError;
+pub use verify::{TarCheck, TarMismatch, VerifyError};
 
 /// An open payload.
 #[derive(Clone)]

@@ -17,6 +17,8 @@ use crate::toc::{Entry, Kind, Toc};
 use crate::{Digest, ReadAt, Sha256Stream};
 
 const BUFFER: usize = 1 << 18;
+/// What has no path.
+const END: &str = "the end of the tar";
 
 /// What is broken in a payload. Offsets count from the segment's first byte
 /// unless the message says otherwise.
@@ -54,6 +56,16 @@ pub enum VerifyError {
         /// The digest of the contents.
         actual: Digest,
     },
+    /// The tar says something else of an entry than the table of contents.
+    #[error(
+        "verify layer: at byte {offset} of the tar, {path} is not what the table of contents says"
+    )]
+    Header {
+        /// Path in the table, or the end of the tar.
+        path: String,
+        /// Where in the uncompressed tar.
+        offset: u64,
+    },
     /// The uncompressed tar does not have the config's diff id.
     #[error("verify layer: the tar has digest {actual}, not {expected} as the config says")]
     DiffId {
@@ -72,9 +84,35 @@ pub enum VerifyError {
     },
 }
 
+/// Compares the tar with the table of contents. What a tar looks like is its
+/// writer's knowledge and not this crate's.
+pub trait TarCheck {
+    /// The next piece of the tar.
+    ///
+    /// # Errors
+    /// Where it differs from what `entries` say.
+    fn data(&mut self, entries: &[Entry], data: &[u8]) -> Result<(), TarMismatch>;
+
+    /// The tar has ended.
+    ///
+    /// # Errors
+    /// Something of what `entries` say is missing.
+    fn finish(&mut self, entries: &[Entry]) -> Result<(), TarMismatch>;
+}
+
+/// A tar that is not what its table of contents says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TarMismatch {
+    /// Number of the entry; `None` for the end of the tar.
+    pub entry: Option<usize>,
+    /// Where in the tar, at most the length of a header early.
+    pub offset: u64,
+}
+
 impl Payload {
     /// Reads and checks every byte, decompressing on `threads` threads. `progress`
     /// is told how many more of the segment's bytes were hashed, from any thread.
+    /// `check` sees the whole tar.
     ///
     /// # Errors
     /// What is broken, as exactly as can be told.
@@ -82,6 +120,7 @@ impl Payload {
         &self,
         threads: usize,
         progress: &(dyn Fn(u64) + Sync),
+        check: &mut dyn TarCheck,
     ) -> Result<(), VerifyError> {
         let header = read_header(&*self.source)?;
         let mut end = HEADER_LEN as u64;
@@ -98,7 +137,7 @@ impl Payload {
         thread::scope(|scope| {
             let blob = scope.spawn(|| self.blob_digest(&section, progress));
             // Asked first: it names the frame, the digest only the blob.
-            self.check_layer(section.offset, threads)?;
+            self.check_layer(section.offset, threads, check)?;
             let actual = blob.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             if actual == section.digest {
                 Ok(())
@@ -142,15 +181,25 @@ impl Payload {
         Ok(hash.finish())
     }
 
-    fn check_layer(&self, offset: u64, threads: usize) -> Result<(), VerifyError> {
+    fn check_layer(
+        &self,
+        offset: u64,
+        threads: usize,
+        check: &mut dyn TarCheck,
+    ) -> Result<(), VerifyError> {
         let wrap = |source| VerifyError::Open(PayloadError::Layer { offset, source });
         let layer = self.layer()?;
         let toc = layer.toc().map_err(wrap)?;
         let mut files = FileHashes::new(&toc);
         let mut tar = Sha256Stream::new();
+        let mut mismatch = None;
         let streamed = layer.stream(threads, &mut |_, data| {
             tar.update(data);
-            files.update(data)
+            files.update(data)?;
+            check.data(&toc.entries, data).map_err(|found| {
+                mismatch = Some(found);
+                io::ErrorKind::InvalidData.into()
+            })
         });
         if let Some((entry, actual)) = files.wrong {
             let (path, expected) = (display(&entry.path), entry.digest.unwrap_or(actual));
@@ -159,6 +208,14 @@ impl Payload {
                 expected,
                 actual,
             });
+        }
+        if streamed.is_ok() {
+            mismatch = check.finish(&toc.entries).err();
+        }
+        if let Some(TarMismatch { entry, offset }) = mismatch {
+            let entry = entry.and_then(|index| toc.entries.get(index));
+            let path = entry.map_or_else(|| END.to_owned(), |entry| display(&entry.path));
+            return Err(VerifyError::Header { path, offset });
         }
         match streamed {
             Ok(()) => {}
@@ -248,7 +305,7 @@ fn holder(toc: &Toc, position: u64) -> &[u8] {
     let holds = |entry: &&Entry| entry.offset + entry.size > position;
     files
         .find(holds)
-        .map_or(b"the end of the tar", |entry| &entry.path)
+        .map_or(END.as_bytes(), |entry| &entry.path)
 }
 
 fn display(path: &[u8]) -> String {

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{Tree, noise, sample, segment};
+use crate::common::{AnyTar, Tree, noise, sample, segment};
 use elfuse_payload::layer::LayerReader;
-use elfuse_payload::reader::{Payload, PayloadError, VerifyError};
+use elfuse_payload::reader::{Payload, PayloadError, TarCheck, TarMismatch, VerifyError};
 use elfuse_payload::segment::SectionKind;
+use elfuse_payload::toc::Entry;
 use elfuse_payload::{Digest, Range};
 
 fn read_all(mut reader: impl Read) -> std::io::Result<Vec<u8>> {
@@ -140,17 +141,53 @@ fn payload_opens_and_verifies() {
     );
     let seen = AtomicU64::new(0);
     payload
-        .verify(2, &|n| {
-            seen.fetch_add(n, Ordering::Relaxed);
-        })
+        .verify(
+            2,
+            &|n| {
+                seen.fetch_add(n, Ordering::Relaxed);
+            },
+            &mut AnyTar,
+        )
         .unwrap();
     assert_eq!(seen.into_inner(), segment.len() as u64);
+}
+
+/// Dislikes an entry once the tar has gone so far.
+struct Dislikes(TarMismatch);
+
+impl TarCheck for Dislikes {
+    fn data(&mut self, entries: &[Entry], data: &[u8]) -> Result<(), TarMismatch> {
+        assert!(entries.len() > 1);
+        self.0.offset = self.0.offset.saturating_sub(data.len() as u64);
+        if self.0.offset == 0 {
+            Err(self.0)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn finish(&mut self, _: &[Entry]) -> Result<(), TarMismatch> {
+        Err(self.0)
+    }
+}
+
+#[test]
+fn tar_that_is_not_what_the_table_says_is_named() {
+    let payload = Payload::open(sample().segment()).unwrap();
+    for (entry, offset, wanted) in [
+        (Some(1), 1, "a-null is not what"),
+        (None, u64::MAX, "the end of the tar is not"),
+    ] {
+        let mut check = Dislikes(TarMismatch { entry, offset });
+        let error = payload.verify(2, &|_| {}, &mut check).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
 }
 
 /// What opening and verifying say of these bytes.
 fn complaint(segment: &[u8]) -> Option<String> {
     let error: VerifyError = match Payload::open(segment.to_vec()) {
-        Ok(payload) => payload.verify(1, &|_| {}).err()?,
+        Ok(payload) => payload.verify(1, &|_| {}, &mut AnyTar).err()?,
         Err(error) => error.into(),
     };
     let mut text = error.to_string();

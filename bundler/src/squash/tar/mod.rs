@@ -7,7 +7,8 @@
 //! are foreign bytes: nothing here allocates more than [`MAX_RECORD`] because
 //! a header said so.
 
-pub(crate) mod header;
+pub(crate) mod check;
+mod header;
 pub(crate) mod pax;
 pub(crate) mod reader;
 pub(crate) mod sparse;

@@ -2,6 +2,7 @@
 //! Tests of the squash below its public entry: rules one by one, random layers
 //! against a naive model, mutated archives, and archive forms byte by byte.
 
+mod check;
 mod forms;
 mod fuzz;
 mod limits;
@@ -118,6 +119,13 @@ struct Memory {
     space: [u8; 700],
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        let (tar, space) = (Vec::new(), [0; 700]);
+        Self { tar, space }
+    }
+}
+
 impl emit::Sink for Memory {
     fn space(&mut self) -> &mut [u8] {
         &mut self.space
@@ -131,10 +139,7 @@ impl emit::Sink for Memory {
 
 /// The normal form of a tree.
 fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
-    let mut out = Memory {
-        tar: Vec::new(),
-        space: [0; 700],
-    };
+    let mut out = Memory::default();
     let sources = [scanned.contents.try_clone().expect("a descriptor")];
     let task = Quiet.task("", None);
     let emit = emit::Emit {
