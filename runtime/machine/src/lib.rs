@@ -17,6 +17,7 @@ pub mod hwcap;
 mod layout;
 mod machine;
 mod metered;
+pub mod probe;
 mod registry;
 mod slab;
 mod space;
