@@ -12,6 +12,7 @@
 mod cache;
 mod config;
 mod describe;
+pub mod doctor;
 mod error;
 mod extract;
 mod launch;

@@ -51,6 +51,50 @@ impl From<std::io::Error> for LocateError {
 /// # Errors
 /// [`LocateError`], the first thing that is wrong from the file's start on.
 pub fn payload_range(file: &dyn ReadAt) -> Result<Range<u64>, LocateError> {
+    let range = find_segment(&load_commands(file)?)?;
+    if range.end > file.size() {
+        return Err(LocateError::OutsideFile);
+    }
+    Ok(range)
+}
+
+/// The load commands of a program.
+pub(crate) struct LoadCommands {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+/// One load command.
+pub(crate) struct LoadCommand<'a> {
+    /// What it is.
+    pub(crate) kind: u32,
+    bytes: &'a [u8],
+}
+
+impl LoadCommand<'_> {
+    /// The number at `at` from the command's start.
+    pub(crate) fn u32_at(&self, at: usize) -> Option<u32> {
+        u32_at(self.bytes, at)
+    }
+}
+
+impl LoadCommands {
+    /// The commands in their order, up to the first damaged one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Result<LoadCommand<'_>, LocateError>> {
+        let mut left = self.bytes.as_slice();
+        (0..self.count).map(move |_| {
+            let len = u32_at(left, 4).and_then(|len| usize::try_from(len).ok());
+            let len = len.filter(|&len| len >= 8 && len <= left.len());
+            let (bytes, rest) = left.split_at(len.ok_or(LocateError::BadCommands)?);
+            left = rest;
+            let kind = u32_at(bytes, 0).ok_or(LocateError::BadCommands)?;
+            Ok(LoadCommand { kind, bytes })
+        })
+    }
+}
+
+/// Reads the load commands of the program in `file`.
+pub(crate) fn load_commands(file: &dyn ReadAt) -> Result<LoadCommands, LocateError> {
     if file.size() < HEADER_LEN as u64 {
         return Err(LocateError::NotMachO);
     }
@@ -63,29 +107,23 @@ pub fn payload_range(file: &dyn ReadAt) -> Result<Range<u64>, LocateError> {
     let len = len
         .and_then(|len| usize::try_from(len).ok())
         .ok_or(LocateError::BadCommands)?;
-    let mut commands = vec![0; len];
-    file.read_exact_at(&mut commands, HEADER_LEN as u64)?;
-    let range = find_segment(&commands, u32_at(&header, 16).unwrap_or(0))?;
-    if range.end > file.size() {
-        return Err(LocateError::OutsideFile);
-    }
-    Ok(range)
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, HEADER_LEN as u64)?;
+    let count = u32_at(&header, 16).unwrap_or(0);
+    Ok(LoadCommands { bytes, count })
 }
 
-fn find_segment(mut commands: &[u8], count: u32) -> Result<Range<u64>, LocateError> {
-    for _ in 0..count {
-        let len = u32_at(commands, 4).and_then(|len| usize::try_from(len).ok());
-        let len = len.filter(|&len| len >= 8 && len <= commands.len());
-        let (command, rest) = commands.split_at(len.ok_or(LocateError::BadCommands)?);
-        if u32_at(command, 0) == Some(SEGMENT_64) {
-            if command.len() < SEGMENT_LEN {
+fn find_segment(commands: &LoadCommands) -> Result<Range<u64>, LocateError> {
+    for command in commands.iter() {
+        let command = command?;
+        if command.kind == SEGMENT_64 {
+            if command.bytes.len() < SEGMENT_LEN {
                 return Err(LocateError::BadCommands);
             }
-            if command.get(8..24) == Some(NAME) {
-                return file_range(command).ok_or(LocateError::OutsideFile);
+            if command.bytes.get(8..24) == Some(NAME) {
+                return file_range(command.bytes).ok_or(LocateError::OutsideFile);
             }
         }
-        commands = rest;
     }
     Err(LocateError::NoSegment)
 }

@@ -136,3 +136,6 @@ const UNASKED: &[(&str, &str, &str, &str)] = &[(
     "1.2",
     "not asked: it may end this process; the end-to-end list on a Mac shows it",
 )];
+
+#[cfg(test)]
+mod tests;
