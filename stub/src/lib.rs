@@ -79,7 +79,9 @@ pub fn run(
         }
         Err(error) => {
             let given = Options::default().and_environment(environment_options)?;
-            match given.and(args)?.action {
+            let given = given.and(args)?;
+            match given.action {
+                Some(Action::Doctor) => return examine(host, program, given.is_json, out),
                 Some(Action::Help) => out.write_all(options::help().as_bytes())?,
                 Some(Action::Version) => version(host, out)?,
                 _ => return Err(error),
@@ -124,11 +126,35 @@ fn perform(
         Some(Action::Version) => version(host, out)?,
         Some(Action::Inspect) if options.is_json => describe::json(payload, out)?,
         Some(Action::Inspect) => describe::text(payload, program, out)?,
+        Some(Action::Doctor) => return examine(host, program, options.is_json, out),
         Some(Action::Extract(directory)) => extract::extract(payload, directory)?,
         Some(Action::Cache(CacheAction::Status)) => cache::status(options.is_json, out)?,
         Some(Action::Cache(CacheAction::Prune)) => cache::prune(options.is_json, out)?,
+        Some(Action::Cache(CacheAction::Detach)) => cache::detach()?,
     }
     Ok(0)
+}
+
+/// `--elfuse-doctor`: exit status 1 when something is bad.
+fn examine(
+    host: &Host<'_>,
+    program: &Path,
+    is_json: bool,
+    out: &mut dyn Write,
+) -> Result<u8, StubError> {
+    let report = doctor::examine(&doctor::Patient {
+        host: doctor::Host::this(),
+        program,
+        cache: &cache::directory()?,
+        images: &volume::Hdiutil::default(),
+        hypervisor: host.hypervisor,
+    });
+    if is_json {
+        report.write_json(out)?;
+    } else {
+        report.write_table(out)?;
+    }
+    Ok(u8::from(!report.is_well()))
 }
 
 fn open(program: &Path) -> Result<Payload, StubError> {

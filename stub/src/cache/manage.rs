@@ -44,6 +44,11 @@ pub(crate) fn status(is_json: bool, out: &mut dyn Write) -> Result<(), StubError
     Ok(writeln!(out, "{} images", kept.len())?)
 }
 
+/// Detaches the cache's volume, where it has one.
+pub(crate) fn detach() -> Result<(), StubError> {
+    Ok(super::place::detach()?)
+}
+
 /// Removes every image that is not in use.
 pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
     let cache = Cache::open()?;
@@ -63,6 +68,7 @@ pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError>
         count += 1;
         freed += image.bytes;
     }
+    super::place::compact()?;
     if is_json {
         writeln!(out, "{:#}", json!({"removed": count, "bytes": freed}))?;
     } else {

@@ -27,7 +27,8 @@ use elfuse_payload::segment::SectionKind;
 use elfuse_payload::toc::Toc;
 
 use crate::{CacheError, StubError};
-pub(crate) use manage::{prune, status};
+pub(crate) use manage::{detach, prune, status};
+pub(crate) use place::directory;
 
 /// The first line of `complete`; another version's trees are made again.
 const COMPLETE: &str = "elfuse image 1";

@@ -6,6 +6,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::volume::VolumeError;
 use elfuse_kernel::boot::BootError;
 use elfuse_machine::MachineError;
 use elfuse_payload::layer::LayerError;
@@ -140,6 +141,12 @@ pub enum CacheError {
     /// The unpacked tree cannot be opened.
     #[error("open the unpacked image: {0}")]
     Root(Errno),
+    /// A Mac's volume for unpacked images.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    /// The cache is a plain directory.
+    #[error("detach the cache volume: the cache is a plain directory")]
+    NoVolume,
 }
 
 impl CacheError {
@@ -151,7 +158,8 @@ impl CacheError {
             }
             Self::Directory { .. } => Some("ELFUSE_CACHE names another directory"),
             Self::Contents(_) => Some("the file is damaged; copy or download it again"),
-            Self::Root(_) => None,
+            Self::Volume(error) => Some(error.hint()),
+            Self::Root(_) | Self::NoVolume => None,
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) enum Action {
     Help,
     Version,
     Inspect,
+    Doctor,
     Extract(PathBuf),
     Cache(CacheAction),
 }
@@ -32,6 +33,7 @@ pub(crate) enum Action {
 pub(crate) enum CacheAction {
     Status,
     Prune,
+    Detach,
 }
 
 /// A change of the environment.

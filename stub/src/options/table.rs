@@ -191,14 +191,19 @@ pub(super) static ROWS: &[Row] = &[
     ),
     value(
         "elfuse-cache",
-        "status|prune",
+        "status|prune|detach",
         cache,
-        "Show or empty the cache of unpacked images",
+        "Show or empty the cache of unpacked images; detach its volume",
+    ),
+    flag(
+        "elfuse-doctor",
+        |o| o.action = Some(Action::Doctor),
+        "Check whether this machine runs bundles; exit status 1 if not",
     ),
     flag(
         "json",
         |o| o.is_json = true,
-        "With --elfuse-inspect and --elfuse-cache: print JSON",
+        "With --elfuse-inspect, --elfuse-cache and --elfuse-doctor: print JSON",
     ),
     flag(
         "elfuse-version",
@@ -387,7 +392,8 @@ fn cache(o: &mut Options, value: &OsStr) -> Result<(), Why> {
     o.action = Some(Action::Cache(match value.as_bytes() {
         b"status" => CacheAction::Status,
         b"prune" => CacheAction::Prune,
-        _ => return Err("expected status or prune"),
+        b"detach" => CacheAction::Detach,
+        _ => return Err("expected status, prune or detach"),
     }));
     Ok(())
 }

@@ -272,6 +272,27 @@ impl<'a> CacheVolume<'a> {
         Ok(mounted)
     }
 
+    /// Attaches the volume, and enlarges it if it has less than `headroom` bytes of
+    /// room, as far as the disk has them and nobody uses the volume.
+    ///
+    /// # Errors
+    /// [`VolumeError`], not for want of room.
+    pub fn attach_with_headroom(&self, headroom: u64) -> Result<Mounted, VolumeError> {
+        let first = self.attach()?;
+        if self.space(&first.path)?.free >= headroom {
+            return Ok(first);
+        }
+        match self.make_room(headroom) {
+            Ok(mounted) => Ok(Mounted {
+                set_aside: first.set_aside,
+                ..mounted
+            }),
+            // There may be enough for what comes.
+            Err(VolumeError::DiskFull { .. } | VolumeError::InUse { .. }) => Ok(first),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Detaches the volume; it is attached again by the next start.
     ///
     /// # Errors

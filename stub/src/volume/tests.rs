@@ -368,3 +368,20 @@ fn status_and_detaching_make_nothing() {
     home.volume().compact().unwrap();
     assert_eq!(home.volume().status().unwrap().space, None);
 }
+
+#[test]
+fn headroom_is_made_where_it_can_be_and_never_a_reason_to_fail() {
+    let home = Home::used();
+    home.fake.used.set(home.fake.capacity.get() - 10);
+    home.fake.disk_free.set(1000);
+    home.volume().attach_with_headroom(1 << 30).unwrap();
+    assert_eq!(home.fake.count("resize"), 0, "the disk is full");
+    home.fake.disk_free.set(1 << 40);
+    home.fake.is_used.set(true);
+    home.volume().attach_with_headroom(1 << 30).unwrap();
+    assert_eq!(home.fake.count("resize"), 0, "a bundle runs");
+    home.fake.is_used.set(false);
+    home.volume().attach_with_headroom(1 << 30).unwrap();
+    assert_eq!(home.fake.count("resize"), 1);
+    assert!(home.has_yesterdays_tree());
+}
