@@ -21,6 +21,13 @@ pub enum Fault {
         /// How often; later answers are whole.
         times: usize,
     },
+    /// The connection ends after so many bytes of an upload, this many times.
+    CutUpload {
+        /// Bytes that still arrive.
+        after: u64,
+        /// How often; later uploads are whole.
+        times: usize,
+    },
     /// Every blob is shorter than it should be, and its length says so.
     Truncate,
     /// One byte of every blob is another.
@@ -245,6 +252,14 @@ impl State {
             .retain(|line| !line.to_ascii_lowercase().starts_with("connection:"));
         request.lines.push("Connection: close".to_owned());
         (&server).write_all(&request.encode())?;
+        if let Some(Fault::CutUpload { after, .. }) = fault
+            && request.first.starts_with("PATCH ")
+            && self.one_cut_less()
+        {
+            io::copy(&mut rest.take(after), &mut &server)?;
+            server.shutdown(Shutdown::Both)?;
+            return client.shutdown(Shutdown::Both);
+        }
         let upload = server.try_clone()?;
         let body = client.try_clone()?;
         let early = rest.buffer().to_vec();
@@ -300,7 +315,7 @@ impl State {
 
     fn one_cut_less(&self) -> bool {
         match &mut lock(&self.rules).fault {
-            Some(Fault::Cut { times, .. }) if *times > 0 => {
+            Some(Fault::Cut { times, .. } | Fault::CutUpload { times, .. }) if *times > 0 => {
                 *times -= 1;
                 true
             }

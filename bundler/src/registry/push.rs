@@ -2,7 +2,8 @@
 //! Storing: blobs and manifests into a registry.
 //!
 //! Small blobs go up in one request, larger ones in pieces, so that a broken
-//! connection costs one piece: the registry says how far it got.
+//! connection costs one piece: the registry says how far it got. Some forget a
+//! broken upload; then it begins anew.
 
 use std::io::{self, Read};
 
@@ -78,23 +79,26 @@ impl Client<'_> {
         open: OpenAt<'_>,
         task: &dyn Task,
     ) -> Result<(), RegistryError> {
-        let mut failures = 0;
+        let (mut failures, mut furthest) = (0, 0);
         while size > PIECE && upload.sent < size {
-            let before = upload.sent;
             if let Err(error) = upload.piece(registry, size, open) {
                 failures += 1;
                 self.retry.wait(failures, error, self.progress)?;
-                // The registry knows how much of the piece it has.
-                upload.ask(registry)?;
+                // The registry knows how much of the piece it has, or has dropped
+                // the upload because it broke.
+                if !upload.ask(registry)? {
+                    *upload = self.retry.run(self.progress, || Upload::begin(registry))?;
+                }
             }
-            if upload.sent > before {
+            if upload.sent > furthest {
                 failures = 0;
-                task.advance(upload.sent - before);
+                task.advance(upload.sent - furthest);
+                furthest = upload.sent;
             }
         }
         let rest = size - upload.sent;
         upload.close(registry, digest, rest, open)?;
-        task.advance(rest);
+        task.advance(size - furthest);
         Ok(())
     }
 
@@ -176,14 +180,18 @@ impl Upload {
         Ok(())
     }
 
-    /// Asks how far the upload is.
-    fn ask(&mut self, registry: &Endpoint) -> Result<(), RegistryError> {
-        let answer = registry.send(&Method::GET, &self.url, &[], &mut Ok)?;
+    /// Asks how far the upload is; false if the registry has it no more.
+    fn ask(&mut self, registry: &Endpoint) -> Result<bool, RegistryError> {
+        let gone = [StatusCode::NOT_FOUND];
+        let answer = registry.send(&Method::GET, &self.url, &gone, &mut Ok)?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
         if answer.headers().contains_key(LOCATION) {
             self.follow(&answer)?;
         }
         self.sent = reached(&answer).unwrap_or(0);
-        Ok(())
+        Ok(true)
     }
 
     /// Sends the rest and names the blob.

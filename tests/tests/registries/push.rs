@@ -59,6 +59,31 @@ fn pushed_image_is_the_one_in_the_bundle() -> Result<()> {
 }
 
 #[test]
+fn cut_upload_is_made_good() -> Result<()> {
+    let world = World::with_debian()?;
+    let file = world.build("a/debian:1", "debian")?.display().to_string();
+    world.front.set(Rules {
+        fault: Some(Fault::CutUpload {
+            after: 5_000_000,
+            times: 2,
+        }),
+        ..Rules::default()
+    });
+    drop(world.front.seen());
+    let target = world.front.image("mine/debian:2");
+    world.user.run(["push", "--insecure", &file, &target])?;
+    let seen = world.front.seen();
+    let count = |method: &str| seen.iter().filter(|s| s.method == method).count();
+    // This registry forgets uploads that break: each begins anew, and the config's.
+    ensure!(count("GET") == 2 && count("POST") == 4, "{seen:?}");
+    let manifest = raw_manifest(&format!("{}/mine/debian:2", world.registry.address()))?;
+    let shown: Value = serde_json::from_str(&world.user.run(["inspect", "--json", &file])?)?;
+    let digest = elfuse_payload::Digest::of(&manifest).to_string();
+    ensure!(shown["digest"] == digest.as_str(), "{digest}");
+    Ok(())
+}
+
+#[test]
 fn pushed_image_makes_the_same_layer_again() -> Result<()> {
     let world = World::with_busybox()?;
     let file = world.build("a/box:1", "box")?;
