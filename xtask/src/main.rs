@@ -7,6 +7,7 @@ mod bench;
 mod bundle;
 mod check;
 mod cross;
+mod mac_check;
 mod macho;
 mod packages;
 mod process;
@@ -65,6 +66,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// On a Mac: builds, has the signature judged, asks the doctor, runs a bundle
+    MacCheck {
+        /// Print the steps, on any host
+        #[arg(long)]
+        dry_run: bool,
+        /// The image to bundle: one with a busybox or coreutils
+        #[arg(default_value = "alpine:latest")]
+        image: String,
+    },
     /// Builds the documentation of all crates
     Doc,
     /// Builds what is stale, then runs elfuse-bundle with ARGS
@@ -115,6 +125,7 @@ fn run(task: Task) -> Result<()> {
             doc.args(["doc", "--locked", "--workspace", "--no-deps"]);
             process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
+        Task::MacCheck { dry_run, image } => mac_check::run(&image, dry_run)?,
         Task::Bundle { args } => bundle::run(&args)?,
         Task::Run { args } => run::run(&args)?,
     }
