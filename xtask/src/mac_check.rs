@@ -38,7 +38,7 @@ impl Step {
             if word.chars().all(is_plain) {
                 word.clone()
             } else {
-                format!("'{word}'")
+                format!("'{}'", word.replace('\'', r"'\''"))
             }
         });
         quoted.collect::<Vec<_>>().join(" ")
@@ -64,119 +64,110 @@ impl Step {
     }
 }
 
+fn step(claim: &'static str, words: &[&str], expected: Expected) -> Step {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    Step {
+        claim,
+        words,
+        expected,
+    }
+}
+
 /// The steps for the finished bundle `bundle`; `shared` is a directory with a file.
 fn steps(bundle: &Path, shared: &Path) -> Vec<Step> {
-    let (bundle, shared) = (bundle.display().to_string(), shared.display().to_string());
-    let step = |claim, words: &[&str], expected| Step {
-        claim,
-        words: words.iter().map(|&word| word.to_owned()).collect(),
-        expected,
-    };
+    let bundle = bundle.display().to_string();
+    let mut all = judged(&bundle);
+    all.extend(guests(&bundle));
+    all.extend(mounts(&bundle, &shared.display().to_string()));
+    all
+}
+
+const OK: Expected = Expected::Status(0);
+
+/// The file, by Apple's tools and by itself.
+fn judged(bundle: &str) -> Vec<Step> {
+    let entitled = "codesign -d --entitlements - --xml \"$0\" | grep -q security.hypervisor";
+    let verify = ["codesign", "--verify", "--strict", "--verbose=4", bundle];
+    vec![
+        step("Apple's tool accepts the signature", &verify, OK),
+        step(
+            "it shows the entitlement",
+            &["sh", "-c", entitled, bundle],
+            OK,
+        ),
+        step("the load commands are sound", &["otool", "-l", bundle], OK),
+        step("the program starts", &[bundle, "--elfuse-version"], OK),
+        step("the payload is found", &[bundle, "--elfuse-inspect"], OK),
+        step(
+            "the doctor finds nothing bad",
+            &[bundle, "--elfuse-doctor"],
+            OK,
+        ),
+    ]
+}
+
+/// Programs of the image.
+fn guests(bundle: &str) -> Vec<Step> {
+    use Expected::{Output, Status};
+    let sh = |claim, script: &str, expected| step(claim, &[bundle, "sh", "-c", script], expected);
+    // The first process ignores a signal without a handler: a child takes it.
+    let by_signal = "sh -c 'kill -TERM $$' & wait $!";
+    let bytes = "f=$(printf '/\\377'); echo x > \"$f\"; cat \"$f\"";
+    vec![
+        step(
+            "a program runs",
+            &[bundle, "echo", "hello"],
+            Output("hello\n"),
+        ),
+        sh("exit status", "exit 7", Status(7)),
+        sh("a signal's status", by_signal, Status(143)),
+        sh("pipes", "echo one two | wc -w | tr -d ' '", Output("2\n")),
+        sh(
+            "many processes",
+            "for i in $(seq 200); do /bin/true; done",
+            OK,
+        ),
+        sh(
+            "names differ by case",
+            "echo a > /Q; echo b > /q; cat /Q",
+            Output("a\n"),
+        ),
+        sh("names of any bytes", bytes, Output("x\n")),
+        sh("what was written is gone", "test -e /Q", Status(1)),
+        sh("the network is there", "nslookup localhost", OK),
+    ]
+}
+
+/// The host's files, and the cache.
+fn mounts(bundle: &str, shared: &str) -> Vec<Step> {
+    use Expected::{Failure, Output};
+    let (v, ro) = (format!("{shared}:/mnt"), format!("{shared}:/mnt:ro"));
     let run = |claim, args: &[&str], expected| {
-        let words: Vec<&str> = std::iter::once(&*bundle)
+        let words: Vec<&str> = std::iter::once(bundle)
             .chain(args.iter().copied())
             .collect();
         step(claim, &words, expected)
     };
-    let writable = format!("{shared}:/mnt");
-    let read_only = format!("{shared}:/mnt:ro");
-    let ok = || Expected::Status(0);
     vec![
-        step(
-            "Apple's tool accepts the signature",
-            &["codesign", "--verify", "--strict", "--verbose=4", &bundle],
-            ok(),
-        ),
-        step(
-            "it shows the entitlement",
-            &[
-                "sh",
-                "-c",
-                "codesign -d --entitlements - --xml \"$0\" | grep -q security.hypervisor",
-                &bundle,
-            ],
-            ok(),
-        ),
-        step(
-            "the load commands are sound",
-            &["otool", "-l", &bundle],
-            ok(),
-        ),
-        run("the program starts", &["--elfuse-version"], ok()),
-        run("the payload is found", &["--elfuse-inspect"], ok()),
-        run("the doctor finds nothing bad", &["--elfuse-doctor"], ok()),
-        run(
-            "a program runs",
-            &["echo", "hello"],
-            Expected::Output("hello\n"),
-        ),
-        run("exit status", &["sh", "-c", "exit 7"], Expected::Status(7)),
-        run(
-            "a signal's status",
-            &["sh", "-c", "kill -TERM $$"],
-            Expected::Status(143),
-        ),
-        run(
-            "pipes",
-            &["sh", "-c", "echo one two | wc -w | tr -d \" \""],
-            Expected::Output("2\n"),
-        ),
-        run(
-            "many processes",
-            &["sh", "-c", "for i in $(seq 200); do /bin/true; done"],
-            ok(),
-        ),
-        run(
-            "-e",
-            &["-e", "A=b", "sh", "-c", "echo $A"],
-            Expected::Output("b\n"),
-        ),
+        run("-e", &["-e", "A=b", "sh", "-c", "echo $A"], Output("b\n")),
         run(
             "-v reads",
-            &["-v", &writable, "cat", "/mnt/file"],
-            Expected::Output("shared\n"),
+            &["-v", &v, "cat", "/mnt/file"],
+            Output("shared\n"),
         ),
-        run(
-            "-v writes",
-            &["-v", &writable, "sh", "-c", "echo new > /mnt/new"],
-            ok(),
-        ),
-        run(
-            "-v :ro refuses",
-            &["-v", &read_only, "touch", "/mnt/no"],
-            Expected::Failure,
-        ),
+        run("-v writes", &["-v", &v, "touch", "/mnt/new"], OK),
+        run("-v :ro refuses", &["-v", &ro, "touch", "/mnt/no"], Failure),
         run(
             "--read-only refuses",
             &["--read-only", "touch", "/no"],
-            Expected::Failure,
+            Failure,
         ),
-        run(
-            "names differ by case",
-            &["sh", "-c", "echo a > /Q; echo b > /q; cat /Q"],
-            Expected::Output("a\n"),
-        ),
-        run(
-            "names of any bytes",
-            &[
-                "sh",
-                "-c",
-                "f=$(printf '/\\377'); echo x > \"$f\"; cat \"$f\"",
-            ],
-            Expected::Output("x\n"),
-        ),
-        run(
-            "what was written is gone",
-            &["test", "-e", "/Q"],
-            Expected::Status(1),
-        ),
-        run("the network is there", &["nslookup", "localhost"], ok()),
-        run("the cache is in order", &["--elfuse-cache", "status"], ok()),
-        run("the volume detaches", &["--elfuse-cache", "detach"], ok()),
+        run("the cache is in order", &["--elfuse-cache", "status"], OK),
+        run("the volume detaches", &["--elfuse-cache", "detach"], OK),
         run(
             "and is attached again",
             &["echo", "again"],
-            Expected::Output("again\n"),
+            Output("again\n"),
         ),
     ]
 }
