@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 12] = [
     "SECURITY.md",
     "docs/budgets.md",
     "docs/decisions/0001-one-file-one-layer.md",
+    "docs/mac-checklist.md",
     "docs/macho.md",
     "docs/payload-format.md",
     "docs/testing.md",
