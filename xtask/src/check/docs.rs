@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "LICENSE-APACHE",
