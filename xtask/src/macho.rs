@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the bundler relies on in the stub's Mach-O, read independently of the
 //! code that the bundler itself uses: kind of file, header room, reserved
-//! segment, libraries, oldest macOS, and that nothing was signed yet.
+//! segment, libraries, oldest macOS, imports, and that nothing was signed yet.
+
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::imports;
 
 const MH_MAGIC_64: u32 = 0xfeed_facf;
 const CPU_TYPE_ARM64: u32 = 0x0100_000c;
@@ -30,12 +34,14 @@ struct Found {
     dylibs: Vec<String>,
     min_macos: u32,
     first_content: u64,
-    has_fixups: bool,
+    /// Where the chained fixups are.
+    fixups: Option<(usize, usize)>,
     is_signed: bool,
 }
 
-/// Fails when `file` is not a stub that a bundle can be made of.
-pub(crate) fn check_stub(file: &[u8]) -> Result<()> {
+/// Fails when `file` is not a stub that a bundle can be made of, as the tree at `root`
+/// has it.
+pub(crate) fn check_stub(file: &[u8], root: &Path) -> Result<()> {
     ensure!(u32_at(file, 0)? == MH_MAGIC_64, "not a 64-bit Mach-O");
     ensure!(u32_at(file, 4)? == CPU_TYPE_ARM64, "not for arm64");
     ensure!(u32_at(file, 12)? == MH_EXECUTE, "not an executable");
@@ -63,7 +69,9 @@ pub(crate) fn check_stub(file: &[u8]) -> Result<()> {
         "oldest macOS is {:#x}, not 13.0",
         found.min_macos
     );
-    ensure!(found.has_fixups, "has no chained fixups");
+    let (start, len) = found.fixups.context("has no chained fixups")?;
+    let fixups = file.get(start..).and_then(|rest| rest.get(..len));
+    imports::check(fixups.context("its chained fixups leave the file")?, root)?;
     ensure!(!found.is_signed, "is signed already");
     let room = found
         .first_content
@@ -97,7 +105,10 @@ fn scan(file: &[u8], count: u32) -> Result<Found> {
             }
             LC_BUILD_VERSION => found.min_macos = u32_at(command, 12)?,
             LC_CODE_SIGNATURE => found.is_signed = true,
-            LC_DYLD_CHAINED_FIXUPS => found.has_fixups = true,
+            LC_DYLD_CHAINED_FIXUPS => {
+                let place = (u32_at(command, 8)?, u32_at(command, 12)?);
+                found.fixups = Some((usize::try_from(place.0)?, usize::try_from(place.1)?));
+            }
             _ => {}
         }
         at += len;

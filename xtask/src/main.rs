@@ -7,6 +7,7 @@ mod bench;
 mod bundle;
 mod check;
 mod cross;
+mod imports;
 mod mac_check;
 mod macho;
 mod packages;

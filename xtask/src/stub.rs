@@ -19,7 +19,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     let root = process::root();
     let image = compile(&root, &process::target_dir())?;
     let bytes = std::fs::read(&image).with_context(|| format!("read {}", image.display()))?;
-    macho::check_stub(&bytes).with_context(|| format!("check {}", image.display()))?;
+    macho::check_stub(&bytes, &root).with_context(|| format!("check {}", image.display()))?;
     if bytes.len() > MAX_BYTES {
         bail!(
             "{}: {} bytes, over the budget of {MAX_BYTES}",
