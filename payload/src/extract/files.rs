@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes the contents of all files, on several threads.
 //!
-//! The files are cut into units of neighbours, so that a frame is decompressed
-//! once, or twice where two units share it. Threads take the next unit until
+//! The files are cut into units of neighbours at ends of frames, so that a frame
+//! is decompressed once, or twice where a file reaches into it. Threads take the next unit until
 //! none is left or one failed. A file's bytes go from the decompressed frame
 //! straight to the host, hashed on the way.
 
@@ -17,10 +17,11 @@ use super::error::display;
 use super::{ExtractError, ExtractOptions, meta};
 use crate::Sha256Stream;
 use crate::layer::{Decoder, LayerReader};
+use crate::seekable::FRAME_LEN;
 use crate::toc::{Entry, Kind, Toc};
 
-/// Bytes of the tar that make a unit.
-const UNIT: u64 = 16 << 20;
+/// Bytes of the tar that make a unit: whole frames.
+const UNIT: u64 = 2 * FRAME_LEN as u64;
 
 /// What the threads share.
 struct Job<'a> {
@@ -73,15 +74,14 @@ pub(super) fn write(
 
 fn units(toc: &Toc) -> Vec<Vec<&Entry>> {
     let mut units: Vec<Vec<&Entry>> = Vec::new();
-    let mut unit_end = 0;
+    let mut number = None;
     for entry in toc.entries.iter().filter(|entry| entry.kind == Kind::File) {
+        let own = Some(entry.offset / UNIT);
         match units.last_mut() {
-            Some(unit) if entry.offset < unit_end => unit.push(entry),
-            _ => {
-                unit_end = entry.offset + UNIT;
-                units.push(vec![entry]);
-            }
+            Some(unit) if number == own => unit.push(entry),
+            _ => units.push(vec![entry]),
         }
+        number = own;
     }
     units
 }
