@@ -10,7 +10,7 @@ use unicorn_engine_sys::{
     Arch, Arm64CpuModel, Arm64Insn, ControlType, HookType, Mode, RegisterARM64, RegisterARM64CP,
     uc_close, uc_context, uc_context_alloc, uc_context_free, uc_context_save, uc_context_size,
     uc_ctl, uc_emu_start, uc_emu_stop, uc_engine, uc_error, uc_hook_add, uc_mem_map_ptr,
-    uc_mem_unmap, uc_open, uc_reg_read, uc_reg_write, uc_reg_write_batch,
+    uc_mem_unmap, uc_open, uc_reg_read, uc_reg_read_batch, uc_reg_write, uc_reg_write_batch,
 };
 
 use elfuse_machine::hv::{HvError, SysReg};
@@ -133,6 +133,20 @@ impl Engine {
         let status = unsafe { uc_reg_read(self.handle, number, (&raw mut value).cast()) };
         debug_assert_eq!(status, uc_error::OK, "read {register:?}");
         value
+    }
+
+    /// Reads several registers.
+    pub(crate) fn get_all<const N: usize>(&self, registers: [RegisterARM64; N]) -> [u64; N] {
+        let names = registers.map(|register| register as c_int);
+        let mut values = [0_u64; N];
+        let base = values.as_mut_ptr();
+        let mut places: [*mut c_void; N] = std::array::from_fn(|n| base.wrapping_add(n).cast());
+        let count = c_int::try_from(N).unwrap_or(0);
+        // SAFETY: `count` names, each with a pointer to a value of 64 bits.
+        let status =
+            unsafe { uc_reg_read_batch(self.handle, names.as_ptr(), places.as_mut_ptr(), count) };
+        debug_assert_eq!(status, uc_error::OK);
+        values
     }
 
     pub(crate) fn set(&self, register: RegisterARM64, value: u64) {

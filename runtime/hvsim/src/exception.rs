@@ -75,33 +75,28 @@ pub(crate) fn is_open(engine: &Engine) -> bool {
 
 /// Takes an exception to EL1: `offset` is that of the vector from EL0.
 pub(crate) fn take(engine: &Engine, offset: u64, syndrome: Option<Syndrome>) {
-    let pstate = engine.get(RegisterARM64::PSTATE) & 0xffff_ffff;
-    let base = engine.get(RegisterARM64::VBAR_EL1);
-    let pc = engine.get(RegisterARM64::PC);
+    use RegisterARM64 as R;
+    let [pstate, base, pc, sp, own] =
+        engine.get_all([R::PSTATE, R::VBAR_EL1, R::PC, R::SP, R::SP_EL1]);
     let from_el0 = pstate & 0xf == 0;
     let offset = if from_el0 { offset } else { offset - FROM_EL1 };
-    if let Some(Syndrome { esr, far }) = syndrome {
-        engine.set(RegisterARM64::ESR_EL1, esr);
-        if let Some(far) = far {
-            engine.set(RegisterARM64::FAR_EL1, far);
-        }
+    if let Some(far) = syndrome.and_then(|syndrome| syndrome.far) {
+        engine.set(R::FAR_EL1, far);
     }
-    if from_el0 {
-        // The stack pointers are switched by hand: setting the state does not.
-        let sp = engine.get(RegisterARM64::SP);
-        let own = engine.get(RegisterARM64::SP_EL1);
-        let registers = [
-            (RegisterARM64::SP_EL0, sp),
-            (RegisterARM64::SP, own),
-            (RegisterARM64::ELR_EL1, pc),
-            (RegisterARM64::PSTATE, EL1H_MASKED),
-        ];
-        engine.set_all(&registers, (SPSR_EL1, pstate), base + offset);
+    if let Some(Syndrome { esr, .. }) = syndrome {
+        engine.set(R::ESR_EL1, esr);
+    }
+    let registers = [
+        (R::ELR_EL1, pc),
+        (R::PSTATE, EL1H_MASKED),
+        (R::SP_EL0, sp),
+        (R::SP, own),
+    ];
+    // The stack pointers are switched by hand: setting the state does not.
+    let registers = if from_el0 {
+        &registers[..]
     } else {
-        let registers = [
-            (RegisterARM64::ELR_EL1, pc),
-            (RegisterARM64::PSTATE, EL1H_MASKED),
-        ];
-        engine.set_all(&registers, (SPSR_EL1, pstate), base + offset);
-    }
+        &registers[..2]
+    };
+    engine.set_all(registers, (SPSR_EL1, pstate & 0xffff_ffff), base + offset);
 }

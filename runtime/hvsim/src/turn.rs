@@ -19,6 +19,7 @@ struct State {
     running: Option<Arc<SimKick>>,
     /// Who has waited long enough: nobody else starts.
     claim: Option<Arc<SimKick>>,
+    waiting: usize,
 }
 
 /// Whose turn it is.
@@ -44,9 +45,11 @@ impl Turns {
         };
         let mut state = self.lock();
         while state.running.is_some() || !is_mine(&state) {
+            state.waiting += 1;
             let waited = self.free.wait_timeout(state, SLICE);
             let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = guard;
+            state.waiting -= 1;
             if timeout.timed_out() && is_mine(&state) {
                 state.claim = Some(Arc::clone(me));
                 if let Some(running) = &state.running {
@@ -62,7 +65,11 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.lock().running = None;
-        self.0.free.notify_all();
+        let mut state = self.0.lock();
+        state.running = None;
+        // Waking costs a call of the host even when nobody waits.
+        if state.waiting > 0 {
+            self.0.free.notify_all();
+        }
     }
 }

@@ -315,6 +315,8 @@ impl Core {
             let tcr = self.engine.get_sys(SysReg::TCR.into())?;
             self.engine.set_sys(SysReg::TCR.into(), tcr | EPD0)?;
             self.hidden.set(Some(tcr));
+            // What is cached would still be found.
+            self.engine.forget_translations();
         }
         Ok(())
     }
