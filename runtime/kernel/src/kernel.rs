@@ -267,8 +267,7 @@ impl Kernel {
             .find_free(len, MMAP_MIN..layout.mmap_base)
             .ok_or(Errno::ENOMEM)?;
         mm.map_special(GuestAddr(base), pages, ProtFlags::READ | ProtFlags::EXEC)?;
-        let elf = image.elf_offset().map_or(0, |offset| base + offset);
-        Ok((elf, base + image.sigreturn()))
+        Ok((base + image.elf_offset(), base + image.sigreturn()))
     }
 
     pub(crate) fn note_task_start(&self) {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::addr::{LINEAR_BASE, SHIM_BASE};
+use crate::host::{HostClock, SystemHost};
 use crate::hv::{Exit, Kick, Reg, SysReg};
 use crate::layout::{
-    CMD_ICACHE, CMD_LOAD, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR, CPU_COMMAND,
-    CPU_FAST_CALLS, CPU_KICK, CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT, CPU_TLBI_LIST, CPU_TTBR,
-    HVC_IRQ, HVC_KICK, HVC_SYNC,
+    CMD_COUNTER, CMD_ICACHE, CMD_LOAD, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR,
+    CPU_COMMAND, CPU_COUNTER, CPU_FAST_CALLS, CPU_KICK, CPU_THREAD, CPU_TLBI_ASID, CPU_TLBI_COUNT,
+    CPU_TLBI_LIST, CPU_TTBR, HVC_IRQ, HVC_KICK, HVC_SYNC,
 };
 use crate::machine::{MachineError, Shared};
 use crate::metered::Metered;
@@ -216,8 +217,7 @@ impl Cpu {
             let mut command = self.switch_thread(thread);
             self.slot.enter(space.id());
             command |= self.switch_space(space);
-            self.put(CPU_COMMAND, command);
-            let trap = self.enter(thread);
+            let trap = self.enter_with(command, thread);
             self.slot.has_loaded(space.ttbr());
             self.shared.registry.came_out(&self.slot);
             match trap {
@@ -287,6 +287,21 @@ impl Cpu {
                 1 << CMD_TLBI_ASID
             }
         }
+    }
+
+    /// The first entry of a machine also finds out about the counter.
+    fn enter_with(&mut self, command: u64, thread: &ThreadState) -> Trap {
+        let vdso = Arc::clone(&self.shared.vdso);
+        if vdso.is_counter_known() {
+            self.put(CPU_COMMAND, command);
+            return self.enter(thread);
+        }
+        self.put(CPU_COMMAND, command | 1 << CMD_COUNTER);
+        let before_ns = SystemHost.monotonic_ns();
+        let trap = self.enter(thread);
+        let word = |at| self.page.long(at).load(Ordering::Relaxed);
+        vdso.set_counter(word(CPU_COUNTER), word(CPU_COUNTER + 8), before_ns);
+        trap
     }
 
     fn enter(&mut self, thread: &ThreadState) -> Trap {

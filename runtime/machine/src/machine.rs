@@ -108,6 +108,7 @@ pub(crate) struct Shared {
     pub(crate) empty_root: Frame,
     /// What the processors can do.
     pub(crate) ids: IdRegisters,
+    pub(crate) vdso: Arc<VdsoImage>,
     el1: Vec<Frame>,
 }
 
@@ -121,7 +122,6 @@ impl Shared {
 pub struct Machine {
     shared: Arc<Shared>,
     asids: Arc<Asids>,
-    vdso: VdsoImage,
 }
 
 impl Machine {
@@ -144,16 +144,15 @@ impl Machine {
             empty_root: slab.alloc()?,
             ids: vm.id_registers(),
             el1,
+            vdso: Arc::new(VdsoImage::new(&slab)?),
             slab,
             vm,
         };
-        let vdso = VdsoImage::new(&shared.slab)?;
         Ok(Arc::new(Self {
             shared: Arc::new(shared),
             asids: Arc::new(Asids {
                 state: Mutex::new((0, Vec::new())),
             }),
-            vdso,
         }))
     }
 
@@ -204,7 +203,7 @@ impl Machine {
     /// What is mapped into every program.
     #[must_use]
     pub fn vdso(&self) -> &VdsoImage {
-        &self.vdso
+        &self.shared.vdso
     }
 
     /// `AT_HWCAP` and `AT_HWCAP2`.

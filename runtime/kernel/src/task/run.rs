@@ -95,6 +95,7 @@ impl Runner {
         let kernel = Arc::clone(&self.task.kernel);
         let clock = kernel.clock();
         let entered = clock.monotonic_ns();
+        clock.publish(kernel.machine(), entered);
         let trap = cpu.run(&mut self.task.registers(), mm.space());
         let left = clock.monotonic_ns();
         self.task

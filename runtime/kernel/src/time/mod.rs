@@ -9,6 +9,7 @@ mod timers;
 
 use std::sync::Arc;
 
+use elfuse_machine::Machine;
 use elfuse_machine::host::HostClock;
 use linux_abi::Errno;
 use linux_abi::time::{
@@ -47,6 +48,11 @@ impl Clock {
     #[must_use]
     pub fn realtime_ns(&self) -> u64 {
         self.host.realtime_ns()
+    }
+
+    /// Lets programs read the clocks without a call; `now_ns` is monotonic.
+    pub(crate) fn publish(&self, machine: &Machine, now_ns: u64) {
+        machine.vdso().keep_fresh(&*self.host, now_ns);
     }
 
     /// Nanoseconds since the guest booted.

@@ -90,6 +90,11 @@ commands:
     ic      iallu
     dsb     nsh
     isb
+1:  tbz     x1, #CMD_COUNTER, 1f
+    mrs     x2, cntvct_el0
+    mrs     x3, cntfrq_el0
+    add     x0, sp, #CPU_COUNTER
+    stp     x2, x3, [x0]
     // Who kicks writes the word first and cancels the run then. A word written after
     // this load finds the processor running, and the cancellation works.
 1:  ldr     x2, [sp, #CPU_KICK]

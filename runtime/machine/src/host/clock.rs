@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's clocks and random numbers.
 
-use rustix::time::{ClockId, clock_gettime};
+#[cfg(target_os = "macos")]
+#[path = "clock_darwin.rs"]
+mod ids;
+#[cfg(not(target_os = "macos"))]
+#[path = "clock_other.rs"]
+mod ids;
 
 /// Clocks. Readings never go backwards, except for the wall clock.
 pub trait HostClock: Send + Sync {
@@ -23,25 +28,29 @@ pub trait HostRandom: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemHost;
 
-fn nanos(id: ClockId) -> u64 {
-    let time = clock_gettime(id);
-    let part = |n: i64| u64::try_from(n).unwrap_or(0);
-    part(time.tv_sec)
+fn nanos(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` receives the reading.
+    let outcome = unsafe { libc::clock_gettime(id, &raw mut time) };
+    debug_assert_eq!(outcome, 0, "clock {id} exists");
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds
         .saturating_mul(1_000_000_000)
-        .saturating_add(part(time.tv_nsec))
+        .saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl HostClock for SystemHost {
     fn monotonic_ns(&self) -> u64 {
-        nanos(ClockId::Monotonic)
+        nanos(ids::MONOTONIC)
     }
     fn realtime_ns(&self) -> u64 {
-        nanos(ClockId::Realtime)
+        nanos(libc::CLOCK_REALTIME)
     }
     fn boottime_ns(&self) -> u64 {
-        // Both hosts differ in what the clock that counts sleep is called; the
-        // difference shows only after the machine has slept.
-        nanos(ClockId::Monotonic)
+        nanos(ids::BOOTTIME)
     }
 }
 
