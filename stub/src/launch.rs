@@ -246,7 +246,12 @@ fn attend(
     let status = booted.run();
     drop(raw);
     if options.shows_stats {
-        stats::print(machine, booted);
+        let form = if options.is_json {
+            stats::Form::Json
+        } else {
+            stats::Form::Lines
+        };
+        stats::print(machine, booted, form);
     }
     Ok(status.map_err(StartError::Boot)?.shell_status())
 }

@@ -203,7 +203,7 @@ pub(super) static ROWS: &[Row] = &[
     flag(
         "json",
         |o| o.is_json = true,
-        "With --elfuse-inspect, --elfuse-cache and --elfuse-doctor: print JSON",
+        "With --elfuse-inspect, -cache, -doctor and --stats: print JSON",
     ),
     flag(
         "elfuse-version",
