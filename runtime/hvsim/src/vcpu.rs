@@ -485,6 +485,7 @@ impl Vcpu for SimVcpu {
 
     fn invalidate_icache(&mut self) {
         self.core.engine.forget_code();
+        self.core.immediates.borrow_mut().clear();
     }
 
     fn kick_handle(&self) -> Arc<dyn Kick> {

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{CODE, DATA, machine, map_data, program, run, thread, turn};
-use elfuse_machine::{Access, FaultKind, GuestAddr, Ids, Page, Prot, Share, Trap};
+use elfuse_machine::{Access, FaultKind, GuestAddr, Ids, PAGE_SIZE, Page, Prot, Share, Trap};
 
 const SVC: u32 = 0xd400_0001;
 const NOP: u32 = 0xd503_201f;
@@ -589,4 +589,50 @@ fn a_switch_of_threads_costs_no_extra_exit() {
         assert_eq!(run(&mut cpu, &mut second, &two), Trap::Syscall);
     }
     assert_eq!(machine.counters().exits, 20);
+}
+
+#[test]
+fn a_copy_never_sees_what_becomes_of_an_unmapped_frame() {
+    let _turn = turn();
+    let machine = machine();
+    let space = machine.new_space().unwrap();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut copied, mut faults) = (0, 0);
+            let mut buf = [0; 256];
+            while !is_over.load(std::sync::atomic::Ordering::SeqCst) || copied == 0 {
+                match space.read(GuestAddr(DATA + 100), &mut buf) {
+                    Ok(()) => {
+                        assert_eq!(buf, [0x11; 256]);
+                        copied += 1;
+                    }
+                    Err(fault) => {
+                        assert_eq!((fault.addr.0, fault.done), (DATA + 100, 0));
+                        faults += 1;
+                    }
+                }
+            }
+            (copied, faults)
+        });
+        for _ in 0..2000 {
+            let frame = machine.alloc_frame_zeroed().unwrap();
+            frame.write(0, &[0x11; PAGE_SIZE]);
+            let page = Page::Anon(frame);
+            space.map(GuestAddr(DATA), page, Prot::READ).unwrap();
+            space.unmap(GuestAddr(DATA), PAGE_SIZE as u64);
+            // The frame again, for something else.
+            machine
+                .alloc_frame_zeroed()
+                .unwrap()
+                .write(0, &[0x22; PAGE_SIZE]);
+        }
+        let frame = machine.alloc_frame_zeroed().unwrap();
+        frame.write(0, &[0x11; PAGE_SIZE]);
+        space
+            .map(GuestAddr(DATA), Page::Anon(frame), Prot::READ)
+            .unwrap();
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        assert!(reader.join().unwrap().0 > 0);
+    });
 }
