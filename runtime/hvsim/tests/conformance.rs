@@ -111,7 +111,6 @@ fn general_registers_hold_what_is_written() {
         Ok(0x3c5)
     );
     assert_eq!(vcpu.set_reg(Reg::X(31), 0), Err(HvError::BadArgument));
-    assert_eq!(Err(HvError::BadArgument));
 }
 
 #[test]
