@@ -11,6 +11,8 @@ mod config;
 mod diff;
 mod error;
 mod open;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod write;
 

@@ -45,7 +45,15 @@ impl Bundle {
             .segment(SEGMENT)
             .ok_or(MachoError::Missing("__ELFUSE segment"));
         let segment = segment.map_err(not_bundle)?;
-        let part = FileRange::new(file, segment.offset, segment.size).map_err(io)?;
+        let part = FileRange::new(file, segment.offset, segment.size);
+        let part = part.map_err(|error| match error.kind() {
+            // The host read what there was: it is the file that is cut or wrong.
+            std::io::ErrorKind::UnexpectedEof => not_bundle(MachoError::Malformed {
+                what: "__ELFUSE segment",
+                at: segment.offset,
+            }),
+            _ => io(error),
+        })?;
         let payload = Payload::open(part).map_err(|source| BundleError::Payload {
             path: path.to_path_buf(),
             source,
@@ -80,10 +88,20 @@ impl Bundle {
     /// # Errors
     /// What is wrong, and where.
     pub fn verify_executable(&self, advance: &dyn Fn(u64)) -> Result<Signature, BundleError> {
-        macho::verify(&self.file, advance).map_err(|source| BundleError::Macho {
+        let failed = |source| BundleError::Macho {
             path: self.path.clone(),
             source,
-        })
+        };
+        let signature = macho::verify(&self.file, advance).map_err(failed)?;
+        // Nothing covers the name in an ad-hoc signature but the name's own rule.
+        // Whoever signs again may choose another name, of another length.
+        let name = super::write::identifier(self.payload.manifest());
+        let (stated, is_ours) = (&signature.identifier, signature.identifier == name);
+        if signature.ad_hoc && stated.len() == name.len() && !is_ours {
+            let why = format!("the identifier is {stated:?}, not {name:?}");
+            return Err(failed(MachoError::Signature(why)));
+        }
+        Ok(signature)
     }
 
     /// Checks every byte of the payload: digests, frames, contents, padding, and

@@ -128,7 +128,7 @@ pub fn write(
 
 /// The program's name in its signature: from what is inside, so that a bundle has
 /// the same bytes under any name.
-fn identifier(manifest: &[u8]) -> String {
+pub(super) fn identifier(manifest: &[u8]) -> String {
     format!("elfuse-{}", &Digest::of(manifest).hex()[..16])
 }
 

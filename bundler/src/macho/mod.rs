@@ -37,4 +37,4 @@ const fn align(value: u64, unit: u64) -> u64 {
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -39,7 +39,7 @@ fn segment(name: &str, offset: u64, size: u64, address: u64, section: bool) -> V
 }
 
 /// Three segments and a symbol table, 16 KiB each but the last.
-pub(super) fn stub() -> Vec<u8> {
+pub(crate) fn stub() -> Vec<u8> {
     let base = 0x1_0000_0000;
     let symtab: [u32; 6] = [2, 24, 32768, 1, 32784, 16];
     let commands = [
