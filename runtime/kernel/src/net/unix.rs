@@ -23,6 +23,7 @@ pub use message::{Ancillary, Message, PeerCred, Received};
 pub use names::{UnixName, UnixNames};
 
 use crate::file::{IoSink, IoSource};
+use crate::vfs::Location;
 use crate::wait::WaitQueue;
 
 /// Bytes that one socket sends ahead of its receiver (`wmem_default`).
@@ -69,6 +70,9 @@ pub enum Shutdown {
 #[derive(Default)]
 struct State {
     name: Option<UnixName>,
+    /// The file that the name means: while the socket lives, it stays in memory, and
+    /// with it the way from the file to the socket.
+    node: Option<Location>,
     peer: Option<Weak<UnixSocket>>,
     /// Was connected once: a stream without peer then reads end of file.
     is_connected: bool,
@@ -223,16 +227,16 @@ impl UnixSocket {
         self.lock().peer.as_ref().and_then(Weak::upgrade)
     }
 
-    /// Gives it a name; the caller made the name refer to it.
+    /// Gives it a name, and the file that a path names; the caller made both refer to it.
     ///
     /// # Errors
     /// `EINVAL` when it has one.
-    pub fn set_name(&self, name: UnixName) -> Result<(), Errno> {
+    pub fn set_name(&self, name: UnixName, node: Option<Location>) -> Result<(), Errno> {
         let mut state = self.lock();
         if state.name.is_some() {
             return Err(Errno::EINVAL);
         }
-        state.name = Some(name);
+        (state.name, state.node) = (Some(name), node);
         Ok(())
     }
 

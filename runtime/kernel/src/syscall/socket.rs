@@ -230,6 +230,7 @@ pub(crate) fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult
         return Err(Errno::EINVAL.into());
     }
     let files = t.kernel().files();
+    let mut node = None;
     let name = match name {
         Address::Unspecified => return Err(Errno::EINVAL.into()),
         Address::Unnamed => UnixName::Abstract(files.unix_names.bind_any(&me)?),
@@ -251,10 +252,11 @@ pub(crate) fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult
             })?;
             let weak = Arc::downgrade(&me);
             made.inode().attachments().set_socket(weak);
+            node = Some(made);
             UnixName::Path(path)
         }
     };
-    unix.set_name(name)?;
+    unix.set_name(name, node)?;
     Ok(0)
 }
 

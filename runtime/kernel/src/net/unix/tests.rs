@@ -124,7 +124,7 @@ fn connection_is_made_before_it_is_accepted() {
         Err(Errno::ECONNREFUSED)
     );
     listener
-        .set_name(UnixName::Abstract(Box::from(*b"x")))
+        .set_name(UnixName::Abstract(Box::from(*b"x")), None)
         .unwrap();
     listener.listen(0, PeerCred { pid: 7, ..CRED }).unwrap();
     client.try_connect(&listener, CRED).unwrap();
