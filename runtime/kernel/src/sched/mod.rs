@@ -255,7 +255,14 @@ impl Scheduler {
                 return None;
             }
             if let Some(strand) = queue.ready.pop_front() {
-                self.waiting.store(queue.ready.len(), Ordering::Relaxed);
+                let left = queue.ready.len();
+                self.waiting.store(left, Ordering::Relaxed);
+                drop(queue);
+                // Two may have come while one worker was idle: for the second, nobody
+                // has set a limit yet.
+                if left > 0 {
+                    self.arm_slice();
+                }
                 return Some(strand);
             }
             queue.idle_workers += 1;
