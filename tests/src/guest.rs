@@ -9,6 +9,17 @@ use std::time::Duration;
 
 use crate::workspace::simulator;
 
+/// Since Linux 6.7 a user namespace has binary formats of its own: there, and nowhere
+/// else on this machine, programs for arm64 start under the emulator.
+const EMULATES_ARM64: &str = r#"set -e
+mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+printf %s ":arm64:M::$magic:$mask:$(command -v qemu-aarch64-static):PF" \
+    >/proc/sys/fs/binfmt_misc/register
+hostname elfuse
+exec "$@""#;
+
 /// What a program left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -98,29 +109,28 @@ impl Guest {
         self.finish(&mut command)
     }
 
-    /// Runs it on Linux, under `qemu-user` as root of user and process namespaces of its
-    /// own. It can write to `/tmp` alone, which is empty.
+    /// Runs it on Linux, under `qemu-user` as root of namespaces of its own. It can write
+    /// to `/tmp` alone, which is empty.
     ///
     /// # Panics
     /// The tools are missing.
     #[must_use]
     pub fn run_on_linux(&self) -> Outcome {
         let mut command = self.timed();
-        command.args(["bwrap", "--unshare-all", "--die-with-parent"]);
-        command.args(["--ro-bind", "/", "/", "--tmpfs", "/tmp"]);
-        command.args(["--proc", "/proc", "--dev", "/dev", "--hostname", "elfuse"]);
+        command.args(["unshare", "--user", "--map-root-user", "--mount", "--pid"]);
+        command.args(["--fork", "--kill-child", "--mount-proc", "--net", "--ipc"]);
+        command.args(["--uts", "sh", "-c", EMULATES_ARM64, "sh"]);
+        command.args(["bwrap", "--ro-bind"]).arg(&self.root);
+        command.args(["/", "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]);
         command.args(["--clearenv", "--setenv", "HOME", "/root", "--setenv"]);
-        command.args(["PATH", "/usr/sbin:/usr/bin:/sbin:/bin"]);
+        command.args([
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ]);
         for (name, value) in &self.env {
             command.args(["--setenv", name, value]);
         }
-        // proot starts the emulator for every program that a program executes.
-        command.args(["--", "proot", "-0", "-q", "qemu-aarch64-static", "-r"]);
-        command.arg(&self.root);
-        for shared in ["/tmp", "/proc", "/dev"] {
-            command.args(["-b", shared]);
-        }
-        command.args(["-w", "/"]).args(&self.command);
+        command.args(["--chdir", "/", "--"]).args(&self.command);
         self.finish(&mut command)
     }
 

@@ -5,8 +5,12 @@
 
 #[path = "programs/applets.rs"]
 mod applets;
+#[path = "programs/interpreters.rs"]
+mod interpreters;
 #[path = "programs/roots.rs"]
 mod roots;
 
 #[path = "programs/shells.rs"]
 mod shells;
+#[path = "programs/tools.rs"]
+mod tools;

@@ -41,7 +41,6 @@ pub(crate) const TESTS: &[Package] = &[
     package("libcap2-bin", "setcap"),
     package("llvm", "llvm-objdump"),
     package("openssl", "openssl"),
-    package("proot", "proot"),
     package("python3", "python3"),
     package("python3-pip", "pip3"),
     package("qemu-user-static", "qemu-aarch64-static"),
