@@ -3,6 +3,7 @@
 //! against a naive model, mutated archives, and archive forms byte by byte.
 
 mod check;
+mod counts;
 mod forms;
 mod fuzz;
 mod limits;
