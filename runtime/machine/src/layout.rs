@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Offsets and numbers shared by the EL1 shim and Rust. The build script includes
-// this file and gives every row to the assembler; `lib.rs` includes it as a module.
+//! Offsets and numbers shared by the EL1 shim and Rust. The build script includes
+//! this file and gives every row to the assembler; `lib.rs` includes it as a module.
 
 macro_rules! shared_with_shim {
     ($($name:ident = $value:expr, $text:literal;)*) => {
