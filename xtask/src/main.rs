@@ -91,7 +91,7 @@ enum Task {
 enum Bench {
     /// An image of 600 MB to a bundle, and back to files
     Bundle {
-        /// How often each program runs; the median counts
+        /// How often each program runs; the quickest run counts
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },

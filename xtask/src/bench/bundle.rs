@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::image::{self, BenchImage};
-use super::measure::{Usage, measure, median};
+use super::measure::{Usage, best, measure};
 use crate::{bundle, packages, process, stub};
 
 /// Targets on two cores.
@@ -72,7 +72,7 @@ struct Bench {
     rounds: usize,
 }
 
-/// Runs everything `rounds` times and prints the medians.
+/// Runs everything `rounds` times and prints the quickest.
 pub(crate) fn run(rounds: usize) -> Result<()> {
     packages::require(&[packages::STUB, packages::TESTS])?;
     let program = bundle::build(&stub::build()?)?;
@@ -85,7 +85,7 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         rounds: rounds.max(1),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{cores} cores; times are medians of {}", bench.rounds);
+    println!("{cores} cores; the quickest of {} runs", bench.rounds);
     println!(
         "{:32} {:>8} {:>8} {:>10} {:>10}  target",
         "", "wall", "cpu", "memory", "size"
@@ -172,14 +172,14 @@ impl Bench {
         format!("oci:{}:latest", self.image.layout.display())
     }
 
-    /// Median of the rounds, each without what `outputs` left behind.
+    /// The quickest of the rounds, each without what `outputs` left behind.
     fn usage(&self, outputs: &[&Path], command: impl Fn() -> Command) -> Result<Usage> {
         let mut runs = Vec::new();
         for _ in 0..self.rounds {
             outputs.iter().try_for_each(|output| remove(output))?;
             runs.push(measure(&mut command())?);
         }
-        Ok(median(runs))
+        Ok(best(runs))
     }
 }
 
