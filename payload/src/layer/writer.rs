@@ -23,7 +23,7 @@ const QUEUE: usize = 2;
 
 /// Frames that may wait in all, beside the one each thread has: bounds memory
 /// on machines with many cores.
-const SLACK: usize = 8;
+const SLACK: usize = 4;
 
 /// How to compress a layer.
 #[derive(Debug, Clone, Copy)]
