@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use elfuse_kernel::boot::{Booted, HostParts, Prepared, Program, prepare};
+use elfuse_kernel::boot::{Booted, Fill, HostParts, Prepared, Program, prepare};
 use elfuse_kernel::fs::setup::HostPart;
 use elfuse_kernel::fs::world::FileWorld;
 use elfuse_kernel::limits::Limits;
@@ -17,11 +17,13 @@ use elfuse_kernel::vfs::MountFlags;
 use elfuse_machine::host::{HostDir, SystemHost, open_root};
 use elfuse_machine::{Machine, MachineConfig};
 use elfuse_payload::reader::Payload;
+use elfuse_payload::segment::SectionKind;
 use linux_abi::resource::Rlimit;
 
 use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
 use crate::options::{Options, Tmpfs, Ulimit, Volume};
+use crate::persist::Place;
 use crate::signals::{self, Signal};
 use crate::{
     CacheError, Host, HostError, OptionError, StartError, StubError, stats, synthesis, terminal,
@@ -47,12 +49,19 @@ pub(crate) fn image(
     let config = ImageConfig::parse(payload.config())?;
     let share = payload.provenance().cli.then(working_dir::find);
     let share = share.transpose()?;
+    let below = payload.header().section(SectionKind::Layer).digest;
+    let place = options.persist.as_ref();
+    let place = place.map(|name| Place::open(name, &below)).transpose()?;
+    if let Some(place) = place.as_ref().filter(|_| options.forgets_persisted) {
+        place.forget()?;
+    }
     let root = || {
         let image = Cache::open()?.image(payload)?;
         let root: Arc<dyn HostDir> = tree::root(image).map_err(CacheError::Root)?;
         Ok(root)
     };
-    run(host, config, root, share, options)
+    let extras = Extras { share, place };
+    run(host, config, root, extras, options)
 }
 
 /// Runs a program of a root directory, as if an image without a config held it.
@@ -67,17 +76,35 @@ pub(crate) fn directory(host: &Host<'_>, root: &Path, options: &Options) -> Resu
         })?;
         Ok(dir)
     };
-    run(host, ImageConfig::default(), open, None, options)
+    if options.persist.is_some() {
+        let why = "what is written can be kept for bundles only";
+        return Err(OptionError::Refused("persist", why).into());
+    }
+    run(
+        host,
+        ImageConfig::default(),
+        open,
+        Extras::default(),
+        options,
+    )
+}
+
+/// What a run has besides its image.
+#[derive(Default)]
+struct Extras {
+    /// The user's directory, in a bundle made with `--cli`.
+    share: Option<working_dir::Share>,
+    /// Where what is written is kept.
+    place: Option<Place>,
 }
 
 fn run(
     host: &Host<'_>,
     config: ImageConfig,
     root: impl FnOnce() -> Result<Arc<dyn HostDir>, StubError>,
-    share: Option<working_dir::Share>,
+    extras: Extras,
     options: &Options,
 ) -> Result<u8, StubError> {
-    refuse_unfinished(options)?;
     let hypervisor = host.hypervisor.ok_or(HostError::NoHypervisor)?;
     let terminal = terminal::kind();
     if options.needs_terminal && terminal == Terminal::No {
@@ -91,24 +118,26 @@ fn run(
     };
     let machine = Machine::new(hypervisor, config).map_err(HostError::Machine)?;
     let system = Arc::new(SystemHost);
+    let kept = extras.place.as_ref().map(Place::kept).transpose()?;
+    let fill = kept
+        .flatten()
+        .map(|kept| -> Fill { Box::new(|upper| kept.restore(upper)) });
     let parts = HostParts {
         root,
+        fill,
         clock: system.clone(),
         random: system,
         stdio: terminal::stdio(terminal).map_err(HostError::Io)?,
     };
     let prepared = prepare(&machine, parts).map_err(StartError::Boot)?;
-    mount(prepared.files(), options, share, &mut run)?;
+    mount(prepared.files(), options, extras.share, &mut run)?;
+    let upper = Arc::clone(prepared.upper());
     let booted = start(prepared, options, run, host.cpus)?;
-    attend(&Arc::new(booted), &machine, pending, options)
-}
-
-fn refuse_unfinished(options: &Options) -> Result<(), StubError> {
-    let why = "this version keeps nothing that is written";
-    if options.persist.is_some() || options.forgets_persisted {
-        return Err(OptionError::Refused("persist", why).into());
+    let status = attend(&Arc::new(booted), &machine, pending, options)?;
+    if let Some(place) = extras.place {
+        place.keep(&upper)?;
     }
-    Ok(())
+    Ok(status)
 }
 
 /// Everything that is in the guest's files besides the image.

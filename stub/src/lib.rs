@@ -18,6 +18,7 @@ mod extract;
 mod launch;
 mod locate;
 mod options;
+mod persist;
 mod signals;
 mod stats;
 mod synthesis;
@@ -33,7 +34,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use error::{CacheError, HostError, OWN_FAILURE, OptionError, StartError, StubError};
+pub use error::{
+    CacheError, HostError, OWN_FAILURE, OptionError, PersistError, StartError, StubError,
+};
 pub use locate::{LocateError, payload_range};
 
 use elfuse_machine::hv::Hypervisor;

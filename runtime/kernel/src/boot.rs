@@ -24,7 +24,7 @@ use crate::task::{FirstTask, KernelGroups, Task};
 use crate::time::Clock;
 use crate::trace::Trace;
 use crate::tty::console::Console;
-use crate::vfs::{FsCred, Walk, WalkFlags};
+use crate::vfs::{FsCred, Inode, Walk, WalkFlags};
 
 /// Why a guest does not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum BootError {
     /// The root cannot be mounted.
     #[error("mount the root file system: {0}")]
     Root(Errno),
+    /// The writable layer cannot be filled.
+    #[error("fill the writable layer: {0}")]
+    Layer(std::io::Error),
     /// The working directory does not exist.
     #[error("enter working directory {path}: {errno}")]
     WorkingDirectory {
@@ -81,10 +84,15 @@ pub enum Stdio {
     Console(Box<dyn FnOnce(Arc<KernelGroups>) -> Arc<Console>>),
 }
 
+/// Puts files into the writable layer before it is mounted; given its root.
+pub type Fill = Box<dyn FnOnce(&Arc<dyn Inode>) -> std::io::Result<()>>;
+
 /// What the host gives to a guest.
 pub struct HostParts {
     /// The root directory; never written.
     pub root: Arc<dyn HostDir>,
+    /// What the writable layer holds at first; `None` for nothing.
+    pub fill: Option<Fill>,
     /// Clocks.
     pub clock: Arc<dyn HostClock>,
     /// Random bytes.
@@ -126,6 +134,7 @@ pub struct Program {
 pub struct Prepared {
     machine: Arc<Machine>,
     world: Arc<FileWorld>,
+    upper: Arc<dyn Inode>,
     clock: Clock,
     random: Arc<dyn HostRandom>,
     groups: Arc<KernelGroups>,
@@ -155,18 +164,19 @@ pub fn prepare(machine: &Arc<Machine>, host: HostParts) -> Result<Prepared, Boot
         Stdio::Console(make) => (None, Some(make(Arc::clone(&groups)))),
     };
     let clock = Clock::new(Arc::clone(&host.clock));
-    let world = files::mount(
+    let mounted = files::mount(
         machine,
         &host.root,
+        host.fill,
         &clock,
         &host.random,
         &groups,
         console.clone(),
-    )
-    .map_err(BootError::Root)?;
+    )?;
     Ok(Prepared {
         machine: Arc::clone(machine),
-        world,
+        world: mounted.world,
+        upper: mounted.upper,
         clock,
         random: host.random,
         groups,
@@ -180,6 +190,13 @@ impl Prepared {
     #[must_use]
     pub fn files(&self) -> &Arc<FileWorld> {
         &self.world
+    }
+
+    /// The root of the layer that takes the writes, to be kept when the guest has
+    /// ended.
+    #[must_use]
+    pub fn upper(&self) -> &Arc<dyn Inode> {
+        &self.upper
     }
 
     /// Starts the first program.

@@ -12,6 +12,7 @@ use elfuse_payload::extract::ExtractError;
 use elfuse_payload::reader::PayloadError;
 
 use crate::locate::LocateError;
+pub use crate::persist::PersistError;
 pub use option::OptionError;
 pub use start::{CacheError, HostError, StartError};
 
@@ -66,6 +67,9 @@ pub enum StubError {
     /// The host does not give what a guest needs.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// What is written cannot be kept.
+    #[error(transparent)]
+    Persist(#[from] PersistError),
     /// Unpacked images cannot be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -117,6 +121,7 @@ impl StubError {
             Self::Start(error) => error.hint(),
             Self::Host(error) => error.hint(),
             Self::Cache(error) => error.hint(),
+            Self::Persist(error) => error.hint(),
             Self::Extract(_) => Some("is the disk full? if not, copy or download the file again"),
             _ => None,
         }
