@@ -7,14 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::{process, stub};
+use crate::{packages, process, run, stub};
 
 /// The variable that tells the bundler's build which stub to carry.
 const STUB_IMAGE: &str = "ELFUSE_STUB_IMAGE";
 
 /// Builds what is stale and becomes `elfuse-bundle ARGS`; returns only errors.
-pub(crate) fn run(args: &[OsString]) -> Result<()> {
+pub(crate) fn start(args: &[OsString]) -> Result<()> {
     let program = build(&stub::build()?)?;
+    // On Linux a bundle runs in the simulator, which is looked for beside the
+    // bundler.
+    if args.iter().any(|arg| arg == "run") && !process::is_mac() {
+        packages::require(&[packages::SIMULATOR])?;
+        run::build()?;
+    }
     process::become_program(std::process::Command::new(program).args(args))?;
     Ok(())
 }

@@ -127,7 +127,7 @@ fn run(task: Task) -> Result<()> {
             process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
         Task::MacCheck { dry_run, image } => mac_check::run(&image, dry_run)?,
-        Task::Bundle { args } => bundle::run(&args)?,
+        Task::Bundle { args } => bundle::start(&args)?,
         Task::Run { args } => run::run(&args)?,
     }
     Ok(())
