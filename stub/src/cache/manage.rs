@@ -51,23 +51,7 @@ pub(crate) fn detach() -> Result<(), StubError> {
 
 /// Removes every image that is not in use.
 pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
-    let cache = Cache::open()?;
-    let (mut count, mut freed) = (0_u64, 0_u64);
-    for image in cache.kept()? {
-        let lock = cache.lock_file(&image.name)?;
-        if lock.try_lock().is_err() {
-            continue;
-        }
-        let images = cache.images();
-        for path in [
-            images.join(&image.name),
-            images.join(format!(".new-{}", image.name)),
-        ] {
-            remove_tree(&path).map_err(|source| CacheError::Directory { path, source })?;
-        }
-        count += 1;
-        freed += image.bytes;
-    }
+    let (count, freed) = Cache::open()?.prune()?;
     super::place::compact()?;
     if is_json {
         writeln!(out, "{:#}", json!({"removed": count, "bytes": freed}))?;
@@ -78,6 +62,27 @@ pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError>
 }
 
 impl Cache {
+    /// Removes every image that is not in use; how many and of how many bytes.
+    pub(super) fn prune(&self) -> Result<(u64, u64), CacheError> {
+        let (mut count, mut freed) = (0_u64, 0_u64);
+        for image in self.kept()? {
+            let lock = self.lock_file(&image.name)?;
+            if lock.try_lock().is_err() {
+                continue;
+            }
+            let images = self.images();
+            for path in [
+                images.join(&image.name),
+                images.join(format!(".new-{}", image.name)),
+            ] {
+                remove_tree(&path).map_err(|source| CacheError::Directory { path, source })?;
+            }
+            count += 1;
+            freed += image.bytes;
+        }
+        Ok((count, freed))
+    }
+
     /// The images, finished or not, by name.
     fn kept(&self) -> Result<Vec<Kept>, CacheError> {
         let path = self.images();
