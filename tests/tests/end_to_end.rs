@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bundle made and run as its users do it: `elfuse-bundle IMAGE -o box`, then
+//! `elfuse-bundle run box ...`, on images of real packages.
+
+#[path = "end_to_end/cache.rs"]
+mod cache;
+#[path = "end_to_end/common.rs"]
+mod common;
+#[path = "end_to_end/files.rs"]
+mod files;
+#[path = "end_to_end/run.rs"]
+mod run;
