@@ -95,6 +95,12 @@ enum Bench {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Processes, pipes, system calls and arithmetic in the simulator
+    Runtime {
+        /// How often each program runs; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -112,6 +118,9 @@ fn run(task: Task) -> Result<()> {
         Task::Bench {
             what: Bench::Bundle { rounds },
         } => bench::bundle::run(rounds)?,
+        Task::Bench {
+            what: Bench::Runtime { rounds },
+        } => bench::runtime::run(rounds)?,
         Task::Stub => println!("{}", stub::build()?.display()),
         Task::Check { fuzz } => check::run(fuzz)?.finish()?,
         Task::Test {

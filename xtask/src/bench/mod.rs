@@ -5,3 +5,4 @@
 pub(crate) mod bundle;
 mod image;
 mod measure;
+pub(crate) mod runtime;
