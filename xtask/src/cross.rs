@@ -75,7 +75,7 @@ impl Cross {
         }
         let sdk = self.root.join("stub/sdk");
         let cflags = format!(
-            "--target=arm64-apple-macos{MIN_MACOS} -nostdlibinc -isystem {} -ffile-prefix-map={}=/elfuse",
+            "--target=arm64-apple-macos{MIN_MACOS} -nostdlibinc -isystem '{}' '-ffile-prefix-map={}=/elfuse'",
             sdk.join("usr/include").display(),
             self.root.display(),
         );
@@ -84,6 +84,8 @@ impl Cross {
             .env("CC_aarch64_apple_darwin", "clang")
             .env("AR_aarch64_apple_darwin", "llvm-ar")
             .env("CFLAGS_aarch64_apple_darwin", cflags)
+            // The tree's path may have blanks.
+            .env("CC_SHELL_ESCAPED_FLAGS", "1")
             // zstd's optional assembly and pkg-config lookups are for the host.
             .env("PKG_CONFIG_ALLOW_CROSS", "0");
         command

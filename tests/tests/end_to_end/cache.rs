@@ -48,7 +48,8 @@ fn damaged_files_are_noticed_and_repaired() -> Result<()> {
     let owner = Owner::of_busybox()?;
     owner.prints(&["true"])?;
     let file = owner.unpacked()?.join("tree/bin/busybox");
-    let ways: [(&str, &dyn Fn(&Path) -> std::io::Result<()>); 5] = [
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path) -> std::io::Result<()>);
+    let ways: [Damage<'_>; 5] = [
         ("one byte changed", &|path| {
             let mut bytes = fs::read(path)?;
             let middle = bytes.len() / 2;
