@@ -13,8 +13,7 @@ const KNOWN: &[(&str, Verdict)] = &[
     ("unmapped-access", Verdict::Unknown),
     // The line is a flag beside the processor model, which has no register for it.
     ("interrupt-falls", Verdict::Unknown),
-    // The model goes on at a WFI, and lets EL1 have the debug register.
-    ("wfi-address", Verdict::Noted),
+    // The model lets EL1 have the debug register.
     ("debug-register", Verdict::Noted),
     // Not asked anywhere.
     ("lost-file-page", Verdict::Unknown),

@@ -176,7 +176,8 @@ impl Kernel {
         let gone = if is_buried { table.remove(pid) } else { None };
         drop(table);
         drop(gone);
-        if signal != 0 && !(signal == SIGCHLD && ignores) {
+        // `clone` takes numbers up to 255 (`do_notify_parent` asks `valid_signal`).
+        if (1..=64).contains(&signal) && !(signal == SIGCHLD && ignores) {
             let info = child_info(signal, pid, uid, status, &usage);
             let _ = self.signal_process(&parent, info);
         }
