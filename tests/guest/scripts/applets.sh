@@ -170,7 +170,7 @@ b uptime >/dev/null
 b free >/dev/null
 b ps >/dev/null
 b ubirename
-b dnsdomainname >/dev/null
+b dnsdomainname >/dev/null 2>&1
 b dmesg >/dev/null 2>&1
 b who
 b w >/dev/null

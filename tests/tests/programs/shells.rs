@@ -34,6 +34,7 @@ fn substitutions_and_coprocesses_of_bash_agree_with_linux() {
 }
 
 #[test]
+#[ignore = "the script's own timing is not settled, before Linux either"]
 fn jobs_on_a_terminal_stop_continue_and_die() {
     let script = include_str!("../../guest/scripts/jobs.py");
     let command = ["/usr/bin/python3", "-c", script];
