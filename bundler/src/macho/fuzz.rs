@@ -6,35 +6,16 @@
 //! pattern, so that a seed is a few kilobytes and its file is still whole.
 
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::image::{HEADER, Image};
 use super::{PAGE, SignedWriter, Template, tests, verify};
-
-/// xorshift64*: reproducible from the seed that a failure prints.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let drawn = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(drawn).expect("31 bits") % below.max(1)
-    }
-}
+use crate::testing::{self, Random};
 
 /// Every seed as a whole file, and the stub that the other tests use.
 fn corpus() -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/macho");
-    let mut paths: Vec<_> = std::fs::read_dir(dir)
-        .expect("the corpus")
-        .map(|file| file.expect("a file").path())
-        .collect();
-    paths.sort();
-    let read = |path| std::fs::read(path).expect("a seed");
-    let mut files: Vec<_> = paths.iter().map(read).map(fill).collect();
+    let seeds = testing::corpus("macho");
+    let mut files: Vec<_> = seeds.into_iter().map(fill).collect();
     files.push(tests::stub());
     files
 }
@@ -72,15 +53,15 @@ fn mutate(bytes: &mut [u8], start: usize, end: usize, random: &mut Random) {
         u64::MAX,
         u64::MAX - 0x3fff,
     ];
-    for _ in 0..=random.next(3) {
-        let at = start + random.next(end - start);
-        match random.next(4) {
-            0 => bytes[at] ^= 1 << random.next(8),
-            1 => bytes[at] = u8::try_from(random.next(256)).expect("a byte"),
+    for _ in 0..=random.below(3) {
+        let at = start + random.below(end - start);
+        match random.below(4) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
             width => {
                 let width = width * 4 - 4;
                 let at = at & !3;
-                let value = VALUES[random.next(VALUES.len())].to_le_bytes();
+                let value = VALUES[random.below(VALUES.len())].to_le_bytes();
                 if let Some(field) = bytes.get_mut(at..at + width) {
                     field.copy_from_slice(&value[..width]);
                 }
@@ -108,10 +89,10 @@ fn fuzz_macho() {
     let mut accepted = 0_u64;
     while Instant::now() < deadline {
         seed += 1;
-        let mut random = Random(seed);
-        let (stub, bundle) = &corpus[random.next(corpus.len())];
+        let mut random = Random::new(seed);
+        let (stub, bundle) = &corpus[random.below(corpus.len())];
         let done = std::panic::catch_unwind(|| {
-            let mut random = Random(seed);
+            let mut random = Random::new(seed);
             mutated_bundle(bundle, &mut random);
             mutated_stub(stub, &mut random)
         });
@@ -128,8 +109,8 @@ fn mutated_stub(stub: &[u8], random: &mut Random) -> bool {
     let mut bytes = stub.to_vec();
     let commands = usize::from(u16::from_le_bytes([bytes[20], bytes[21]]));
     mutate(&mut bytes, 0, HEADER + commands, random);
-    if random.next(8) == 0 {
-        bytes.truncate(random.next(stub.len()));
+    if random.below(8) == 0 {
+        bytes.truncate(random.below(stub.len()));
     }
     let Ok(template) = Template::new(bytes) else {
         return false;
@@ -147,15 +128,15 @@ fn mutated_bundle(bundle: &[u8], random: &mut Random) {
     let image = Image::parse(bundle).expect("a bundle");
     let (signature, _) = image.signature.expect("signed");
     let signature = usize::try_from(signature).expect("small");
-    let (start, end) = match random.next(4) {
+    let (start, end) = match random.below(4) {
         0 => (signature, bundle.len()),
         1 => (0, bundle.len()),
         _ => (0, image.header_len),
     };
     let mut bytes = bundle.to_vec();
     mutate(&mut bytes, start, end, random);
-    if random.next(8) == 0 {
-        bytes.truncate(random.next(bundle.len()));
+    if random.below(8) == 0 {
+        bytes.truncate(random.below(bundle.len()));
     }
     if bytes != bundle {
         assert!(verify(&bytes, &|_| ()).is_err(), "a mutant verifies");

@@ -1,24 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Databases of text: stanzas of fields, with an empty line between them.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::invalid;
+use super::{MAX_PACKAGES, Package, invalid};
 
 /// A line longer than this is refused.
 const MAX_LINE: u64 = 1 << 20;
 
-/// Hands each field to `field`, without lines that go on with one, and calls
-/// `end` after each stanza. `field` gets the text before the first colon, and
-/// what follows it, trimmed.
-pub(super) fn parse<S>(
+/// The fields of a stanza that were asked for, trimmed; the last of a name
+/// counts.
+#[derive(Debug, Default)]
+pub(super) struct Stanza(BTreeMap<&'static str, String>);
+
+impl Stanza {
+    pub(super) fn take(&mut self, field: &'static str) -> Option<String> {
+        self.0.remove(field)
+    }
+}
+
+/// Adds the packages that `package` makes of the stanzas; lines that go on with
+/// a field are passed over.
+pub(super) fn read(
     from: impl Read,
-    state: &mut S,
-    field: fn(&mut S, &str, &str),
-    end: fn(&mut S) -> io::Result<()>,
+    fields: &[&'static str],
+    package: fn(Stanza) -> Option<Package>,
+    packages: &mut Vec<Package>,
 ) -> io::Result<()> {
     let mut from = BufReader::new(from);
-    let mut line = Vec::new();
+    let (mut line, mut stanza) = (Vec::new(), Stanza::default());
     loop {
         line.clear();
         let count = from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
@@ -28,14 +39,20 @@ pub(super) fn parse<S>(
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
         if text.is_empty() {
-            end(state)?;
+            if let Some(found) = package(std::mem::take(&mut stanza)) {
+                if packages.len() == MAX_PACKAGES {
+                    return Err(invalid("too many packages"));
+                }
+                packages.push(found);
+            }
             if count == 0 {
                 return Ok(());
             }
         } else if !text.starts_with([' ', '\t'])
             && let Some((name, value)) = text.split_once(':')
+            && let Some(field) = fields.iter().find(|field| **field == name)
         {
-            field(state, name, value.trim());
+            stanza.0.insert(field, value.trim().to_owned());
         }
     }
 }

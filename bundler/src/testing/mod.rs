@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -19,20 +23,23 @@ impl Random {
     }
 }
 
-/// Mutates the files of `corpus/TARGET` for `ELFUSE_FUZZ_SECONDS`, 1 by
-/// default, and has `accepts` look at each: it panics when a promise is broken
-/// and tells whether the bytes were good.
-pub(crate) fn fuzz(target: &str, tokens: &[&[u8]], accepts: fn(&[u8]) -> bool) {
+/// The files of `corpus/TARGET`, in the order of their names.
+pub(crate) fn corpus(target: &str) -> Vec<Vec<u8>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")
         .join(target);
     let files = std::fs::read_dir(dir).expect("the corpus");
     let mut files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
     files.sort();
-    let seeds: Vec<_> = files
-        .iter()
-        .map(|path| std::fs::read(path).expect("a seed"))
-        .collect();
+    let read = |path| std::fs::read(path).expect("a seed");
+    files.iter().map(read).collect()
+}
+
+/// Mutates the files of `corpus/TARGET` for `ELFUSE_FUZZ_SECONDS`, 1 by
+/// default, and has `accepts` look at each: it panics when a promise is broken
+/// and tells whether the bytes were good.
+pub(crate) fn fuzz(target: &str, tokens: &[&[u8]], accepts: fn(&[u8]) -> bool) {
+    let seeds = corpus(target);
     assert!(seeds.iter().any(|seed| accepts(seed)), "a seed is good");
     let seconds = std::env::var("ELFUSE_FUZZ_SECONDS").ok();
     let seconds = seconds.and_then(|s| s.parse().ok()).unwrap_or(1);

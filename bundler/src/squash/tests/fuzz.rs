@@ -2,37 +2,11 @@
 //! Mutated archives: whatever the bytes, either an error or a tree whose normal
 //! form reads back as the same tree.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::forms::describe;
 use super::{emit_tar, scan_and_apply};
-
-/// xorshift64*: reproducible from the seed that a failure prints.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let drawn = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(drawn).expect("31 bits") % below.max(1)
-    }
-}
-
-fn corpus() -> Vec<Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/squash");
-    let mut files: Vec<_> = std::fs::read_dir(dir)
-        .expect("the corpus")
-        .map(|file| file.expect("a file").path())
-        .collect();
-    files.sort();
-    files
-        .iter()
-        .map(|path| std::fs::read(path).expect("a seed"))
-        .collect()
-}
+use crate::testing::{Random, corpus};
 
 /// Changes a few bytes, mostly in headers, and makes most checksums right
 /// again: otherwise nothing behind the checksum would ever be reached.
@@ -40,20 +14,20 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     const TOKENS: &[&[u8]] = &[
         b"..", b"/", b".wh.", b"\0", b"\xff", b"g", b"x", b"S", b"1", b"5", b"=", b"\n", b"9",
     ];
-    for _ in 0..=random.next(4) {
-        let at = random.next(bytes.len());
-        match random.next(6) {
-            0 => bytes[at] ^= 1 << random.next(8),
-            1 => bytes[at] = u8::try_from(random.next(256)).expect("a byte"),
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len());
+        match random.below(6) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = u8::try_from(random.below(256)).expect("a byte"),
             2 => {
-                let token = TOKENS[random.next(TOKENS.len())];
+                let token = TOKENS[random.below(TOKENS.len())];
                 let end = (at + token.len()).min(bytes.len());
                 bytes[at..end].copy_from_slice(&token[..end - at]);
             }
             3 => {
                 // Repeat or move whole blocks.
                 let from = at / 512 * 512;
-                let to = random.next(bytes.len()) / 512 * 512;
+                let to = random.below(bytes.len()) / 512 * 512;
                 let block = bytes[from..(from + 512).min(bytes.len())].to_vec();
                 bytes.splice(to..to, block);
             }
@@ -61,9 +35,9 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             _ => {
                 let block = at / 512 * 512;
                 let field =
-                    [0, 100, 108, 124, 136, 156, 157, 257, 329, 345, 386, 483][random.next(12)];
-                let value = u8::try_from(random.next(256)).expect("a byte");
-                if let Some(byte) = bytes.get_mut(block + field + random.next(8)) {
+                    [0, 100, 108, 124, 136, 156, 157, 257, 329, 345, 386, 483][random.below(12)];
+                let value = u8::try_from(random.below(256)).expect("a byte");
+                if let Some(byte) = bytes.get_mut(block + field + random.below(8)) {
                     *byte = value;
                 }
             }
@@ -86,7 +60,7 @@ fn fuzz_squash() {
         .and_then(|s| s.parse().ok())
         .unwrap_or(1);
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let corpus = corpus();
+    let corpus = corpus("squash");
     assert!(
         corpus.iter().all(|seed| scan_and_apply(seed).is_some()),
         "every seed is a good archive"
@@ -95,8 +69,8 @@ fn fuzz_squash() {
     let mut accepted = 0_u64;
     while Instant::now() < deadline {
         seed += 1;
-        let mut random = Random(seed);
-        let mut bytes = corpus[random.next(corpus.len())].clone();
+        let mut random = Random::new(seed);
+        let mut bytes = corpus[random.below(corpus.len())].clone();
         mutate(&mut bytes, &mut random);
         let outcome = std::panic::catch_unwind(|| round_trip(&bytes));
         match outcome {
