@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Assembles stub and payload into one signed file.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,6 @@ use crate::progress::Progress;
 
 /// Ends the name of a file that is being written.
 const UNFINISHED: &str = ".elfuse-unfinished";
-/// Bytes copied at once.
-const COPY: usize = 1 << 20;
 
 /// What goes into a bundle besides the stub.
 pub struct Contents<'a> {
@@ -97,20 +96,14 @@ pub fn write(
     let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(manifest), threads, out)
         .map_err(failed)?;
     writer.write_all(&plan.head).map_err(io_failed)?;
-    let mut reader = BufReader::with_capacity(COPY, layer.take(layer_size));
-    let mut copied = 0;
-    loop {
-        let block = io::BufRead::fill_buf(&mut reader).map_err(io_failed)?;
-        let n = block.len();
-        if n == 0 {
-            break;
-        }
-        writer.write_all(block).map_err(io_failed)?;
-        io::BufRead::consume(&mut reader, n);
-        copied += n as u64;
-        task.advance(n as u64);
-    }
-    if copied != layer_size {
+    let copied = Cell::new(0);
+    let mut layer = layer.take(layer_size);
+    let advance = |count| {
+        copied.set(copied.get() + count);
+        task.advance(count);
+    };
+    writer.read_from(&mut layer, &advance).map_err(io_failed)?;
+    if copied.get() != layer_size {
         return Err(io_failed(io::ErrorKind::UnexpectedEof.into()));
     }
     io::copy(&mut io::repeat(0).take(plan.tail), &mut writer).map_err(io_failed)?;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes a bundle in one pass: head, payload, tail, signature.
 //!
-//! Bytes go to the output as they come; a copy of each block goes to hashing
-//! threads, since the digest of a page needs nothing but that page. Memory is
-//! a few blocks whatever the payload's size.
+//! Bytes go to the output as they come; each block then goes to hashing threads,
+//! since the digest of a page needs nothing but that page, and comes back to be
+//! filled again. Memory is a few blocks whatever the payload's size.
 
-use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -29,7 +29,10 @@ pub struct SignedWriter<W> {
     identifier: String,
     /// Payload bytes still owed.
     missing: u64,
+    /// Of full length.
     block: Vec<u8>,
+    /// How much of it is.
+    filled: usize,
     next_page: u64,
     hashers: Hashers,
 }
@@ -53,7 +56,8 @@ impl<W: Write> SignedWriter<W> {
             out,
             identifier: identifier.to_owned(),
             missing: payload,
-            block: Vec::with_capacity(BLOCK),
+            block: vec![0; BLOCK],
+            filled: 0,
             next_page: 0,
             hashers: Hashers::start(threads).map_err(write_error)?,
             grown,
@@ -91,25 +95,58 @@ impl<W: Write> SignedWriter<W> {
         Ok(self.out)
     }
 
+    /// Takes all of `source` for payload and tells `read` of every step. Saves
+    /// the copy that writing makes.
+    ///
+    /// # Errors
+    /// What the source or the output said, or that the payload is too long.
+    pub fn read_from(&mut self, source: &mut dyn Read, read: &dyn Fn(u64)) -> io::Result<()> {
+        loop {
+            let count = match source.read(&mut self.block[self.filled..]) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.expect(count)?;
+            self.advance(count)?;
+            read(count as u64);
+        }
+    }
+
+    fn expect(&mut self, payload: usize) -> io::Result<()> {
+        let left = self.missing.checked_sub(payload as u64);
+        self.missing = left.ok_or_else(|| io::Error::other("the payload is too long"))?;
+        Ok(())
+    }
+
     fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let n = bytes.len().min(BLOCK - self.block.len());
-            self.block.extend_from_slice(&bytes[..n]);
+            let space = &mut self.block[self.filled..];
+            let n = bytes.len().min(space.len());
+            space[..n].copy_from_slice(&bytes[..n]);
             bytes = &bytes[n..];
-            if self.block.len() == BLOCK {
-                self.flush_block()?;
-            }
+            self.advance(n)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, count: usize) -> io::Result<()> {
+        self.filled += count;
+        if self.filled == BLOCK {
+            self.flush_block()?;
         }
         Ok(())
     }
 
     fn flush_block(&mut self) -> io::Result<()> {
-        if self.block.is_empty() {
+        if self.filled == 0 {
             return Ok(());
         }
+        self.block.truncate(std::mem::take(&mut self.filled));
         self.out.write_all(&self.block)?;
         let pages = (self.block.len() as u64).div_ceil(PAGE);
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        let block = std::mem::replace(&mut self.block, self.hashers.spare());
         self.hashers.send((self.next_page, block))?;
         self.next_page += pages;
         Ok(())
@@ -118,8 +155,7 @@ impl<W: Write> SignedWriter<W> {
 
 impl<W: Write> Write for SignedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left = self.missing.checked_sub(bytes.len() as u64);
-        self.missing = left.ok_or_else(|| io::Error::other("the payload is too long"))?;
+        self.expect(bytes.len())?;
         self.push(bytes)?;
         Ok(bytes.len())
     }
@@ -132,6 +168,8 @@ impl<W: Write> Write for SignedWriter<W> {
 /// Threads that hash the pages of blocks in any order.
 struct Hashers {
     queue: Option<SyncSender<Block>>,
+    /// Blocks that are hashed.
+    spare: Receiver<Vec<u8>>,
     threads: Vec<JoinHandle<Hashed>>,
 }
 
@@ -140,17 +178,24 @@ impl Hashers {
         let threads = threads.clamp(1, 16);
         let (queue, blocks) = sync_channel(threads * 2);
         let blocks = Arc::new(Mutex::new(blocks));
+        let (done, spare) = channel();
         let spawn = |n: usize| {
-            let blocks = Arc::clone(&blocks);
+            let (blocks, done) = (Arc::clone(&blocks), done.clone());
             let name = format!("hash-{n}");
             std::thread::Builder::new()
                 .name(name)
-                .spawn(move || hash_blocks(&blocks))
+                .spawn(move || hash_blocks(&blocks, &done))
         };
         Ok(Self {
             queue: Some(queue),
+            spare,
             threads: (0..threads).map(spawn).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// A block of full length: one that was hashed, or a new one.
+    fn spare(&self) -> Vec<u8> {
+        self.spare.try_recv().unwrap_or_else(|_| vec![0; BLOCK])
     }
 
     fn send(&self, block: Block) -> io::Result<()> {
@@ -172,7 +217,7 @@ impl Hashers {
     }
 }
 
-fn hash_blocks(blocks: &Mutex<Receiver<Block>>) -> Hashed {
+fn hash_blocks(blocks: &Mutex<Receiver<Block>>, done: &Sender<Vec<u8>>) -> Hashed {
     let mut hashed = Hashed::new();
     loop {
         let next = blocks.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -181,6 +226,9 @@ fn hash_blocks(blocks: &Mutex<Receiver<Block>>) -> Hashed {
         };
         let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
         hashed.push((first, block.chunks(page).map(Digest::of).collect()));
+        if block.len() == BLOCK {
+            let _ = done.send(block);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod walk;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use elfuse_payload::layer::{LayerOptions, LayerSummary, LayerWriter};
 
@@ -120,6 +121,8 @@ fn squash_with(
     sources.push(added.apply(&mut tree, sources.len())?);
     let stripped = options.transforms.strip.apply(&mut tree)?;
     let (layer, entries) = write(&tree, &sources, options, progress, out)?;
+    // Giving back the room of a large image takes a while, and nobody waits for it.
+    thread::spawn(move || drop((tree, sources)));
     Ok(SquashSummary {
         layer,
         entries,
