@@ -9,7 +9,7 @@
 //! without work sleeps, and time slices are cut only while others wait.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Wake, Waker};
 
@@ -17,6 +17,9 @@ use elfuse_machine::{Cpu, KickHandle, Machine};
 
 use crate::time::{Clock, TimerHandle, Timers};
 use crate::wait::Wakeable;
+
+#[cfg(test)]
+mod tests;
 
 /// How long a task runs while others wait, in nanoseconds.
 const SLICE_NS: u64 = 4_000_000;
@@ -150,7 +153,6 @@ pub struct Scheduler {
     clock: Clock,
     /// Length of the queue, read without the lock.
     waiting: AtomicUsize,
-    wants_slice: AtomicBool,
     this: Weak<Self>,
 }
 
@@ -164,7 +166,6 @@ impl Scheduler {
             timers,
             clock,
             waiting: AtomicUsize::new(0),
-            wants_slice: AtomicBool::new(false),
             this: Weak::clone(this),
         })
     }
@@ -184,42 +185,38 @@ impl Scheduler {
         queue.ready.push_back(strand);
         self.waiting.store(queue.ready.len(), Ordering::Relaxed);
         let has_idle = queue.idle_workers > 0;
+        if !has_idle {
+            self.arm_slice(&mut queue);
+        }
         drop(queue);
         if has_idle {
             self.work_arrived.notify_one();
-        } else {
-            self.arm_slice();
         }
     }
 
-    /// Somebody waits and all workers are busy: cut them off in a while.
-    fn arm_slice(&self) {
-        if self.wants_slice.swap(true, Ordering::SeqCst) {
+    /// Somebody waits and all workers are busy: cut them off in a while. There is at
+    /// most one timer, and it is in the queue before its end can look for it.
+    fn arm_slice(&self, queue: &mut Queue) {
+        if queue.slice.is_some() || queue.is_stopping {
             return;
         }
-        let Some(this) = self.this.upgrade() else {
-            return;
-        };
-        let handle = self
-            .timers
-            .arm(self.clock.after(SLICE_NS), Arc::new(SliceEnd(this)));
-        let old = self.lock().slice.replace(handle);
-        drop(old);
+        if let Some(this) = self.this.upgrade() {
+            let end = Arc::new(SliceEnd(this));
+            queue.slice = Some(self.timers.arm(self.clock.after(SLICE_NS), end));
+        }
     }
 
     fn end_slices(&self) {
-        self.wants_slice.store(false, Ordering::SeqCst);
-        let queue = self.lock();
-        let running = if queue.ready.is_empty() {
-            Vec::new()
-        } else {
-            queue.running.clone()
-        };
-        drop(queue);
-        running.iter().for_each(KickHandle::kick);
-        if !running.is_empty() {
-            self.arm_slice();
+        let mut queue = self.lock();
+        let ended = queue.slice.take();
+        let mut running = Vec::new();
+        if !queue.ready.is_empty() {
+            running.clone_from(&queue.running);
+            self.arm_slice(&mut queue);
         }
+        drop(queue);
+        drop(ended);
+        running.iter().for_each(KickHandle::kick);
     }
 
     /// Makes every worker return.
@@ -257,11 +254,10 @@ impl Scheduler {
             if let Some(strand) = queue.ready.pop_front() {
                 let left = queue.ready.len();
                 self.waiting.store(left, Ordering::Relaxed);
-                drop(queue);
                 // Two may have come while one worker was idle: for the second, nobody
                 // has set a limit yet.
                 if left > 0 {
-                    self.arm_slice();
+                    self.arm_slice(&mut queue);
                 }
                 return Some(strand);
             }
