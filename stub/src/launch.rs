@@ -19,6 +19,7 @@ use elfuse_machine::{Machine, MachineConfig};
 use elfuse_payload::reader::Payload;
 use elfuse_payload::segment::SectionKind;
 use linux_abi::resource::Rlimit;
+use rustix::process::Resource;
 
 use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
@@ -34,6 +35,8 @@ use crate::{
 const DEFAULT_MEMORY: u64 = 2 << 30;
 /// Threads of a guest at once, when it is not told another number.
 const DEFAULT_TASKS: usize = 4096;
+/// Host descriptors that are asked for: `OPEN_MAX`, the most that every Mac gives.
+const MAX_DESCRIPTORS: u64 = 10240;
 /// The longest `/etc/passwd` or `/etc/group` that is read.
 const MAX_USERS: usize = 4 << 20;
 
@@ -112,6 +115,7 @@ fn run(
     }
     let mut run = config.merge(options, terminal, &host_variable)?;
     let root = root()?;
+    allow_descriptors();
     let pending = signals::block().map_err(HostError::Io)?;
     let config = MachineConfig {
         ram_bytes: options.memory.unwrap_or(DEFAULT_MEMORY),
@@ -138,6 +142,20 @@ fn run(
         place.keep(&upper)?;
     }
     Ok(status)
+}
+
+/// Asks for as many host descriptors as there may be without asking anybody: a Mac
+/// starts programs with 256, which a guest's open files alone can reach.
+fn allow_descriptors() {
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    let most = limit
+        .maximum
+        .map_or(MAX_DESCRIPTORS, |maximum| maximum.min(MAX_DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < most) {
+        limit.current = Some(most);
+        // Where it is refused the old limit stays, which is enough for most.
+        let _ = rustix::process::setrlimit(Resource::Nofile, limit);
+    }
 }
 
 /// Everything that is in the guest's files besides the image.

@@ -5,7 +5,7 @@
 //! its directory and its name, and holds a descriptor while it is used.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use elfuse_machine::host::{
     HostDir, HostFile, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
@@ -47,8 +47,8 @@ pub struct HostInode {
     ino: u64,
     /// Where it is; `None` for the root.
     place: Mutex<Option<Place>>,
-    /// The handle of a directory, once it was needed.
-    handle: OnceLock<Arc<dyn HostDir>>,
+    /// The handle of a directory, while it is kept; the root's always is.
+    handle: Mutex<Option<Arc<dyn HostDir>>>,
     /// Attributes of an immutable file.
     frozen: Option<Attr>,
     listing: OnceLock<Listing>,
@@ -93,8 +93,7 @@ fn attr_of(dev: u64, stat: &HostStat) -> Attr {
 impl HostInode {
     pub(super) fn root(shared: &Arc<Shared>, dir: Arc<dyn HostDir>, stat: &HostStat) -> Arc<Self> {
         let root = Self::make(shared, None, stat);
-        // A fresh node has no handle yet.
-        let _ = root.handle.set(dir);
+        *root.lock_handle() = Some(dir);
         root
     }
 
@@ -107,7 +106,7 @@ impl HostInode {
             kind: attr.kind,
             ino: attr.ino,
             place: Mutex::new(place),
-            handle: OnceLock::new(),
+            handle: Mutex::default(),
             frozen: is_frozen.then_some(attr),
             listing: OnceLock::new(),
             open: Mutex::default(),
@@ -121,13 +120,42 @@ impl HostInode {
         place.clone().ok_or(Errno::EBUSY)
     }
 
+    fn lock_handle(&self) -> MutexGuard<'_, Option<Arc<dyn HostDir>>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn handle(&self) -> Result<Arc<dyn HostDir>, Errno> {
-        if let Some(handle) = self.handle.get() {
+        if let Some(handle) = &*self.lock_handle() {
             return Ok(handle.clone());
         }
-        let place = self.place()?;
-        let opened = place.dir.handle()?.open_dir(&place.name)?;
-        Ok(self.handle.get_or_init(|| opened).clone())
+        let opened = self.open_handle()?;
+        *self.lock_handle() = Some(opened.clone());
+        self.shared.note_open(self.me.clone());
+        Ok(opened)
+    }
+
+    /// The handle that is kept, or a new one: opened from the nearest directory above
+    /// that has one, step by step, as directories nest deeper than the host's stack.
+    fn open_handle(&self) -> Result<Arc<dyn HostDir>, Errno> {
+        if let Some(handle) = &*self.lock_handle() {
+            return Ok(handle.clone());
+        }
+        let mut below = vec![(self.place()?, self.ino)];
+        let mut at = loop {
+            let (last, _) = below.last().ok_or(Errno::ESTALE)?;
+            let dir = last.dir.clone();
+            if let Some(handle) = &*dir.lock_handle() {
+                break handle.clone();
+            }
+            below.push((dir.place()?, dir.ino));
+        };
+        for (place, ino) in below.iter().rev() {
+            at = at.open_dir(&place.name)?;
+            if at.stat(None)?.ino != *ino {
+                return Err(Errno::ESTALE);
+            }
+        }
+        Ok(at)
     }
 
     fn file(&self, writable: bool) -> Result<Arc<dyn HostFile>, Errno> {
@@ -167,13 +195,14 @@ impl HostInode {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let Some(place) = place else { return };
-        let still_there = place
-            .dir
-            .handle()
-            .and_then(|dir| dir.stat(Some(&place.name)))
-            .is_ok_and(|stat| stat.ino == self.ino);
-        if still_there {
+        let is_still_there = || {
+            let dir = place.dir.open_handle();
+            dir.and_then(|dir| dir.stat(Some(&place.name)))
+                .is_ok_and(|stat| stat.ino == self.ino)
+        };
+        if self.shared.mode == HostMode::Immutable || is_still_there() {
             *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Open::default();
+            *self.lock_handle() = None;
         }
     }
 
