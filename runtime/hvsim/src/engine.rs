@@ -78,6 +78,11 @@ impl From<SysReg> for SysRegId {
     }
 }
 
+/// Bytes of translated code that an instance keeps before it begins anew. Every program
+/// adds to them each time it starts, as it lies at other addresses; Unicorn's own limit
+/// is a gigabyte.
+const TRANSLATIONS: c_int = 128 << 20;
+
 /// One instance.
 pub(crate) struct Engine {
     handle: *mut uc_engine,
@@ -94,6 +99,7 @@ impl Engine {
         engine.set_up(ControlType::UC_PAGE_SIZE, PAGE_SIZE.cast_signed())?;
         // Runs end by hooks only; without this an address is looked up as the end.
         engine.set_up(ControlType::UC_USE_EXITS, 1)?;
+        engine.set_up(ControlType::TCG_BUFFER_SIZE, TRANSLATIONS)?;
         Ok(engine)
     }
 
