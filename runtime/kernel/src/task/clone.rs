@@ -132,13 +132,13 @@ impl Task {
         let uid = self.creds().uid.real;
         let limit = self.process.limits().soft(RLIMIT_NPROC);
         let table = self.kernel.processes().lock();
-        if table.thread_count() >= self.kernel.options().max_tasks {
+        if table.charged() >= self.kernel.options().max_tasks {
             return Err(Errno::EAGAIN);
         }
         let own: usize = table
             .iter()
             .filter(|(_, e)| e.uid == uid)
-            .map(|(_, e)| e.threads.len())
+            .map(|(_, e)| e.threads.len().max(1))
             .sum();
         drop(table);
         let is_over = u64::try_from(own).unwrap_or(u64::MAX) >= limit;

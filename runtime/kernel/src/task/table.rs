@@ -94,6 +94,14 @@ impl ProcessTable {
         self.threads.len()
     }
 
+    /// Threads, and processes that have ended and that nobody has waited for: what a
+    /// limit of processes is about.
+    #[must_use]
+    pub fn charged(&self) -> usize {
+        let ended = self.entries.values().filter(|e| e.threads.is_empty());
+        self.threads.len() + ended.count()
+    }
+
     /// Number of processes, ended ones included.
     #[must_use]
     pub fn len(&self) -> usize {
