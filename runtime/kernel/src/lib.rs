@@ -16,6 +16,7 @@ pub mod exec;
 pub mod file;
 pub mod fs;
 pub mod futex;
+pub mod gauge;
 pub mod kernel;
 pub mod limits;
 pub mod mm;

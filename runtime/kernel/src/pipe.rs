@@ -15,6 +15,7 @@ use linux_abi::poll::PollEvents;
 
 use crate::error::SysResult;
 use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile};
+use crate::gauge::{self, Counted};
 use crate::wait::WaitQueue;
 
 /// Bytes that are written at once or not at all.
@@ -56,6 +57,7 @@ pub struct Pipe {
     for_writers: WaitQueue,
     /// Woken for either: the queue of ends that do both.
     for_both: WaitQueue,
+    _counted: Counted,
 }
 
 impl Pipe {
@@ -71,6 +73,7 @@ impl Pipe {
             for_readers: WaitQueue::default(),
             for_writers: WaitQueue::default(),
             for_both: WaitQueue::default(),
+            _counted: gauge::PIPES.count(),
         })
     }
 

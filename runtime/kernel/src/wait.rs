@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::gauge::{self, Counted};
 use crate::sync::{Rank, Ranked};
 
 /// Something that can be told to look again. Must not block and must not call
@@ -109,6 +110,7 @@ impl WaitQueue {
         Subscription {
             shared: Arc::clone(&self.shared),
             id,
+            _counted: gauge::WAITS.count(),
         }
     }
 }
@@ -117,6 +119,7 @@ impl WaitQueue {
 pub struct Subscription {
     shared: Arc<Shared>,
     id: u64,
+    _counted: Counted,
 }
 
 impl Drop for Subscription {

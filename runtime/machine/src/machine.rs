@@ -170,6 +170,12 @@ impl Machine {
         self.shared.slab.in_use() - self.shared.registry.retired_frames()
     }
 
+    /// Frames that were held at the same time, at most.
+    #[must_use]
+    pub fn frames_peak(&self) -> usize {
+        self.shared.slab.peak()
+    }
+
     /// All frames.
     #[must_use]
     pub fn frames_total(&self) -> usize {

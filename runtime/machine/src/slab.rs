@@ -88,6 +88,13 @@ impl Slab {
         self.in_use.load(Ordering::Relaxed)
     }
 
+    /// Frames that were in use at the same time, at most: fresh ones are taken only
+    /// when no other is free.
+    pub(crate) fn peak(&self) -> usize {
+        let list = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        slot(list.fresh)
+    }
+
     pub(crate) fn code_epoch(&self) -> u64 {
         self.code_epoch.load(Ordering::SeqCst)
     }

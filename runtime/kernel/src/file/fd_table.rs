@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use linux_abi::Errno;
 
 use crate::file::OpenFile;
+use crate::gauge::{self, Counted};
 
 /// A guest descriptor as a syscall passes it: any 32-bit value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,7 @@ struct Slots {
 pub struct FdTable {
     slots: Mutex<Slots>,
     id: u64,
+    _counted: Counted,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -61,6 +63,7 @@ impl FdTable {
         Self {
             slots: Mutex::new(slots),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            _counted: gauge::DESCRIPTOR_TABLES.count(),
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use linux_abi::fcntl::OpenFlags;
 
 use crate::file::{File, IoFlags};
+use crate::gauge::{self, Counted};
 use crate::vfs::Location;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -25,6 +26,7 @@ pub struct OpenFile {
     pos: Mutex<u64>,
     owner: AtomicI32,
     id: u64,
+    _counted: Counted,
 }
 
 impl OpenFile {
@@ -41,6 +43,7 @@ impl OpenFile {
             pos: Mutex::new(0),
             owner: AtomicI32::new(0),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            _counted: gauge::OPEN_FILES.count(),
         })
     }
 

@@ -283,4 +283,8 @@ impl FileSystem for DevPts {
     fn is_volatile(&self) -> bool {
         true
     }
+
+    fn kept_names(&self) -> usize {
+        0
+    }
 }

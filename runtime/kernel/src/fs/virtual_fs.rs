@@ -415,4 +415,8 @@ impl FileSystem for VirtualFs {
     fn is_volatile(&self) -> bool {
         true
     }
+
+    fn kept_names(&self) -> usize {
+        0
+    }
 }

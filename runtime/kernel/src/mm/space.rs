@@ -12,6 +12,7 @@ use elfuse_machine::{AddressSpace, Machine};
 
 use super::{GuestAddr, PAGE, TASK_SIZE, VmaFlags, VmaMap};
 use crate::file::OpenFile;
+use crate::gauge::{self, Counted};
 use crate::sync::{Rank, Ranked, RankedGuard};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -109,6 +110,7 @@ pub struct Mm {
     state: Ranked<State>,
     pub(super) minor_faults: AtomicU64,
     pub(super) major_faults: AtomicU64,
+    _counted: Counted,
 }
 
 impl Mm {
@@ -136,6 +138,7 @@ impl Mm {
             state: Ranked::new(Rank::Memory, state),
             minor_faults: AtomicU64::new(0),
             major_faults: AtomicU64::new(0),
+            _counted: gauge::SPACES.count(),
         })
     }
 

@@ -30,6 +30,7 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 use crate::creds::Creds;
 use crate::error::RestartBlock;
 use crate::file::{Caller, FdTable, FsContext};
+use crate::gauge::{self, Counted};
 use crate::kernel::Kernel;
 use crate::mm::{MemLimits, Mm, UserAddr, UserMemory};
 use crate::sched::{Strand, StrandWaker};
@@ -105,6 +106,7 @@ pub struct Task {
     last_syndrome: AtomicU64,
     /// Nice value, policy and processor mask: kept, and obeyed by nobody.
     pub scheduling: Ranked<Scheduling>,
+    _counted: Counted,
 }
 
 /// Scheduling parameters that programs set and read back.
@@ -444,6 +446,7 @@ impl NewTask {
             exit_code: AtomicU8::new(0),
             last_syndrome: AtomicU64::new(0),
             scheduling: Ranked::new(Rank::Fields, self.scheduling),
+            _counted: gauge::TASKS.count(),
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use linux_abi::wait::{status_exited, status_killed};
 
+use crate::gauge::{self, Counted};
 use crate::limits::Limits;
 use crate::signal::{Actions, Signals};
 use crate::time::process_timers::ProcessTimers;
@@ -98,6 +99,7 @@ pub struct Process {
     pub thp_disable: AtomicBool,
     /// `oom_score_adj` as `/proc` shows it.
     pub oom_score_adj: std::sync::atomic::AtomicI32,
+    _counted: Counted,
 }
 
 impl Process {
@@ -113,6 +115,7 @@ impl Process {
             dumpable: AtomicU32::new(1),
             thp_disable: AtomicBool::new(false),
             oom_score_adj: std::sync::atomic::AtomicI32::new(0),
+            _counted: gauge::PROCESSES.count(),
         })
     }
 

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{Clock, Deadline};
+use crate::gauge::{self, Counted};
 use crate::wait::Wakeable;
 
 #[derive(Default)]
@@ -77,6 +78,7 @@ impl Timers {
         TimerHandle {
             shared: Arc::clone(&self.shared),
             key,
+            _counted: gauge::TIMERS.count(),
         }
     }
 }
@@ -101,6 +103,7 @@ impl Drop for Timers {
 pub struct TimerHandle {
     shared: Arc<Shared>,
     key: (Deadline, u64),
+    _counted: Counted,
 }
 
 impl Drop for TimerHandle {

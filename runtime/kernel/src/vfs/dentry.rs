@@ -8,30 +8,39 @@
 //! and every change of a name. Two of them are taken only by rename, in order
 //! of address. `place` is a leaf lock.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use linux_abi::Errno;
 
 use crate::file::Caller;
+use crate::gauge::{self, Counted};
 use crate::vfs::{Directory, Inode};
 
-/// Names kept alive per file system without anybody using them.
-const CACHED_NAMES: usize = 4096;
 /// The longest name of a file.
 pub(super) const NAME_MAX: usize = 255;
 
 /// What the names of one mounted file system share.
 pub(super) struct NameCache {
     is_volatile: bool,
-    recent: Mutex<VecDeque<Arc<Dentry>>>,
+    capacity: usize,
+    recent: Mutex<Recent>,
+}
+
+/// Names by the order in which they came.
+#[derive(Default)]
+struct Recent {
+    names: BTreeMap<u64, Arc<Dentry>>,
+    /// The newest; 0 is none.
+    last: u64,
 }
 
 impl NameCache {
-    pub(super) fn new(is_volatile: bool) -> Arc<Self> {
+    pub(super) fn new(is_volatile: bool, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             is_volatile,
+            capacity,
             recent: Mutex::default(),
         })
     }
@@ -39,11 +48,17 @@ impl NameCache {
     /// Keeps `dentry` alive for a while. Call without a dentry lock held: the
     /// name that falls out is dropped here.
     fn keep(&self, dentry: Arc<Dentry>) {
+        if self.capacity == 0 {
+            return;
+        }
         let evicted = {
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.push_back(dentry);
-            if recent.len() > CACHED_NAMES {
-                recent.pop_front()
+            let mut recent = self.lock();
+            recent.last += 1;
+            let number = recent.last;
+            dentry.kept_as.store(number, Ordering::Relaxed);
+            recent.names.insert(number, dentry);
+            if recent.names.len() > self.capacity {
+                recent.names.pop_first()
             } else {
                 None
             }
@@ -51,8 +66,22 @@ impl NameCache {
         drop(evicted);
     }
 
+    /// A name that is removed keeps its file no longer than those who use it. The
+    /// caller is one of them, so nothing ends here.
+    fn forget(&self, dentry: &Dentry) {
+        let number = dentry.kept_as.swap(0, Ordering::Relaxed);
+        if number != 0 {
+            let kept = self.lock().names.remove(&number);
+            drop(kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn clear(&self) {
-        let all = std::mem::take(&mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = std::mem::take(&mut self.lock().names);
         drop(all);
     }
 }
@@ -95,8 +124,11 @@ pub struct Dentry {
     cache: Arc<NameCache>,
     is_unlinked: AtomicBool,
     is_anonymous: bool,
+    /// Its number among the recent names of the cache; 0 when it is not there.
+    kept_as: AtomicU64,
     /// Mounts on this dentry, in whatever mount it is seen through.
     pub(super) mounts_here: AtomicU32,
+    _counted: Counted,
 }
 
 impl Dentry {
@@ -117,7 +149,9 @@ impl Dentry {
             cache,
             is_unlinked: AtomicBool::new(false),
             is_anonymous,
+            kept_as: AtomicU64::new(0),
             mounts_here: AtomicU32::new(0),
+            _counted: gauge::NAMES.count(),
         })
     }
 
@@ -129,7 +163,7 @@ impl Dentry {
     /// A file outside every tree, such as a pipe; `name` is what
     /// `/proc/PID/fd` shows.
     pub(super) fn anonymous(inode: Arc<dyn Inode>, name: &[u8]) -> Arc<Self> {
-        Self::make(inode, None, name, NameCache::new(false), true)
+        Self::make(inode, None, name, NameCache::new(false, 0), true)
     }
 
     /// The file.
@@ -196,6 +230,10 @@ impl Dentry {
             Looked::Cached(dentry) => dentry,
             Looked::New(dentry) => {
                 self.cache.keep(dentry.clone());
+                // Somebody may have removed it before it was kept.
+                if dentry.is_unlinked() {
+                    self.cache.forget(&dentry);
+                }
                 dentry
             }
         }
@@ -216,7 +254,7 @@ impl Dentry {
                 return Ok(Looked::Cached(child));
             }
             children.remove(name);
-            child.is_unlinked.store(true, Ordering::Release);
+            child.mark_unlinked();
         }
         let inode = dir.lookup(caller, name)?;
         Ok(Looked::New(self.add_locked(children, name, inode)))
@@ -243,6 +281,7 @@ impl Dentry {
 
     pub(super) fn mark_unlinked(&self) {
         self.is_unlinked.store(true, Ordering::Release);
+        self.cache.forget(self);
     }
 
     /// Shows the name as removed from the start (memfds).

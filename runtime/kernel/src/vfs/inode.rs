@@ -42,6 +42,12 @@ pub trait FileSystem: Send + Sync {
         false
     }
 
+    /// How many names stay known that nobody uses. File systems that make their
+    /// files up keep none: they would outlive what they are about.
+    fn kept_names(&self) -> usize {
+        4096
+    }
+
     /// Makes everything durable.
     ///
     /// # Errors

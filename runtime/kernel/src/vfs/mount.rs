@@ -255,7 +255,7 @@ fn new_mount_of(
     source: &str,
     flags: MountFlags,
 ) -> Arc<Mount> {
-    let cache = NameCache::new(fs.is_volatile());
+    let cache = NameCache::new(fs.is_volatile(), fs.kept_names());
     let root = Dentry::root(root, cache.clone());
     Arc::new(Mount {
         id,
