@@ -99,14 +99,32 @@ impl Guest {
     /// The simulator is not built or cannot be started.
     #[must_use]
     pub fn run(&self) -> Outcome {
-        let simulator = simulator().expect("a simulator");
         let mut command = self.timed();
-        command.arg(simulator).arg(&self.root).args(&self.options);
+        let simulated = self.simulated();
+        command.arg(simulated.get_program());
+        command.args(simulated.get_args());
+        self.finish(&mut command)
+    }
+
+    /// The command that runs it in the simulator, for as long as it takes.
+    ///
+    /// # Panics
+    /// The simulator is not built.
+    #[must_use]
+    pub fn simulated(&self) -> Command {
+        let mut command = Command::new(simulator().expect("a simulator"));
+        command.arg(&self.root).args(&self.options);
         for (name, value) in &self.env {
             command.arg("--env").arg(format!("{name}={value}"));
         }
         command.arg("--").args(&self.command);
-        self.finish(&mut command)
+        command
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub const fn time(&self) -> Duration {
+        self.limit
     }
 
     /// Runs it on Linux, under `qemu-user` as root of namespaces of its own. It can write

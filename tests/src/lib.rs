@@ -7,6 +7,7 @@
 
 pub mod bundler;
 pub mod claims;
+pub mod compiled;
 pub mod debian;
 pub mod front;
 pub mod guest;
@@ -18,4 +19,5 @@ pub mod python;
 pub mod registry;
 pub mod tarball;
 pub mod tree;
+pub mod watched;
 pub mod workspace;

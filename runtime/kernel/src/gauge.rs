@@ -55,6 +55,11 @@ impl Gauge {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
     /// Counts one more, until what is returned is dropped.
     pub(crate) fn count(&'static self) -> Counted {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
+mod budget;
 pub mod creds;
 pub mod epoll;
 pub mod error;

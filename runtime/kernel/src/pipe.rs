@@ -13,6 +13,7 @@ use linux_abi::Errno;
 use linux_abi::fcntl::OpenFlags;
 use linux_abi::poll::PollEvents;
 
+use crate::budget::{BUFFERS, Charge};
 use crate::error::SysResult;
 use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Ioctl, OpenFile};
 use crate::gauge::{self, Counted};
@@ -22,6 +23,8 @@ use crate::wait::WaitQueue;
 pub const PIPE_BUF: usize = 4096;
 /// Capacity of a new pipe.
 const DEFAULT_CAPACITY: usize = 65536;
+/// Capacity of a new pipe when there are so many that this shall not go on.
+const SMALL_CAPACITY: usize = PIPE_BUF;
 /// The most an unprivileged process may ask for (`fs.pipe-max-size`).
 pub const MAX_CAPACITY: usize = 1 << 20;
 /// Bytes copied at a time.
@@ -33,6 +36,8 @@ struct State {
     /// Lengths of packets at the front of `bytes`, when written with `O_DIRECT`.
     packets: VecDeque<usize>,
     capacity: usize,
+    /// The capacity's part of the budget; none when even the smallest is over it.
+    charge: Option<Charge>,
     readers: usize,
     writers: usize,
     /// Made by `pipe(2)`: opened again (through `/proc`) it waits for nobody.
@@ -64,8 +69,15 @@ impl Pipe {
     /// An empty pipe that nobody has open.
     #[must_use]
     pub fn new() -> Arc<Self> {
+        let charge = BUFFERS.charge(DEFAULT_CAPACITY);
+        let capacity = if charge.is_some() {
+            DEFAULT_CAPACITY
+        } else {
+            SMALL_CAPACITY
+        };
         let state = State {
-            capacity: DEFAULT_CAPACITY,
+            capacity,
+            charge: charge.or_else(|| BUFFERS.charge(capacity)),
             ..State::default()
         };
         Arc::new(Self {
@@ -187,7 +199,7 @@ impl PipeEnd {
     /// Changes how much the pipe can hold; returns what it became.
     ///
     /// # Errors
-    /// `EINVAL` for 0, `EPERM` above the limit, `EBUSY` when the content does not fit.
+    /// `EINVAL` for 0, `EPERM` above the limits, `EBUSY` when the content does not fit.
     pub fn set_capacity(&self, wanted: usize, is_privileged: bool) -> Result<usize, Errno> {
         if wanted == 0 || wanted > 1 << 31 {
             return Err(Errno::EINVAL);
@@ -199,6 +211,10 @@ impl PipeEnd {
         let mut state = self.pipe.lock();
         if state.bytes.len() > capacity {
             return Err(Errno::EBUSY);
+        }
+        if capacity > state.capacity {
+            let more = BUFFERS.charge(capacity).ok_or(Errno::EPERM)?;
+            state.charge = Some(more);
         }
         state.capacity = capacity;
         drop(state);

@@ -9,6 +9,7 @@ use elfuse_machine::host::{HostDir, HostRandom};
 use linux_abi::time::NSEC_PER_SEC;
 
 use super::{BootError, Fill};
+use crate::budget;
 use crate::fs::dev::Random;
 use crate::fs::host::{HostFs, HostMode};
 use crate::fs::overlay::OverlayFs;
@@ -50,10 +51,8 @@ pub(super) fn mount(
         }
     });
     let memory = u64::try_from(machine.frames_total()).unwrap_or(0) * crate::mm::PAGE;
-    let limits = TmpLimits {
-        bytes: memory / 2,
-        inodes: 1 << 20,
-    };
+    budget::set(memory);
+    let limits = TmpLimits::of(memory / 2);
     let lower: Arc<dyn FileSystem> = HostFs::new(
         DEV_LOWER,
         Arc::clone(root),

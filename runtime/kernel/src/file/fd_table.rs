@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use linux_abi::Errno;
 
+use crate::budget::DESCRIPTIONS;
 use crate::file::OpenFile;
 use crate::gauge::{self, Counted};
 
@@ -122,6 +123,10 @@ impl FdTable {
         from: usize,
         limit: usize,
     ) -> Result<Fd, Errno> {
+        // Only who makes a description is refused for their number.
+        if Arc::strong_count(&file) == 1 && gauge::OPEN_FILES.now() > DESCRIPTIONS.limit() {
+            return Err(Errno::ENFILE);
+        }
         let mut slots = self.lock();
         let start = from.max(slots.lowest);
         let free = (start..slots.entries.len()).find(|&i| slots.entries[i].is_none());

@@ -106,10 +106,7 @@ impl FileWorld {
             console,
             ..
         } = &parts;
-        let limits = TmpLimits {
-            bytes: parts.memory_limit,
-            inodes: 1 << 20,
-        };
+        let limits = TmpLimits::of(parts.memory_limit);
         let tmpfs = |dev, perm| TmpFs::new(dev, clock.clone(), limits, frames.clone(), perm);
         let anonymous = AnonFs::new(DEV_ANON, clock);
         let namespace = Namespace::new(root.clone(), "overlay", anonymous);

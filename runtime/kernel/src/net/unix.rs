@@ -22,6 +22,7 @@ use linux_abi::Errno;
 pub use message::{Ancillary, Message, PeerCred, Received};
 pub use names::{UnixName, UnixNames};
 
+use crate::budget::BUFFERS;
 use crate::file::{IoSink, IoSource};
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
@@ -30,6 +31,10 @@ use crate::wait::WaitQueue;
 const SEND_BUFFER: usize = 212_992;
 /// Datagrams that wait for a receiver (`net.unix.max_dgram_qlen`).
 const MAX_DATAGRAMS: usize = 512;
+/// Bytes that a message takes besides its own.
+const MESSAGE_CHARGE: usize = 256;
+/// Bytes that a description costs which is on its way: it counts for nobody's limit.
+const FILE_CHARGE: usize = 1024;
 /// The most connections that wait to be accepted (`net.core.somaxconn`).
 const MAX_BACKLOG: usize = 4096;
 
@@ -413,6 +418,8 @@ impl UnixSocket {
             return Ok(0);
         }
         let room = receiver.room_for(self, total)?;
+        let charge = room.min(total) + ancillary.files.len() * FILE_CHARGE + MESSAGE_CHARGE;
+        let charge = BUFFERS.charge(charge).ok_or(Errno::ENOBUFS)?;
         let mut data = vec![0; room.min(total)];
         let mut filled = 0;
         while filled < data.len() {
@@ -432,6 +439,7 @@ impl UnixSocket {
             files: ancillary.files.clone(),
             cred,
             from,
+            charge,
         };
         receiver.deliver(message, self.kind == SocketKind::Stream);
         Ok(filled)
@@ -472,6 +480,7 @@ impl UnixSocket {
         match state.inbox.back_mut() {
             Some(last) if may_merge && last.can_take(&message) => {
                 last.data.extend_from_slice(&message.data);
+                last.charge.add(message.charge);
             }
             _ => state.inbox.push_back(message),
         }

@@ -65,10 +65,7 @@ fn size_option(text: &str, memory: u64) -> Option<u64> {
 fn make_tmpfs(t: &Arc<Task>, options: &str) -> Result<Arc<TmpFs>, Errno> {
     let files = t.kernel().files();
     let memory = files.memory_limit;
-    let mut limits = TmpLimits {
-        bytes: memory / 2,
-        inodes: 1 << 20,
-    };
+    let mut limits = TmpLimits::of(memory / 2);
     let mut perm = 0o1777;
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));

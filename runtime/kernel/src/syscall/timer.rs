@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use linux_abi::Errno;
+use linux_abi::resource::RLIMIT_SIGPENDING;
 use linux_abi::signal::SigEvent;
 use linux_abi::time::{Itimerspec, Itimerval, TIMER_ABSTIME, Timespec, Timeval};
 
@@ -92,7 +93,8 @@ pub(super) fn timer_create(
         }
     }
     let timers = &task.process().timers;
-    let number = timers.create(task.kernel(), clock, event)?;
+    let limit = task.process().limits().soft(RLIMIT_SIGPENDING);
+    let number = timers.create(task.kernel(), clock, event, limit)?;
     if let Err(errno) = id.write(task, &number) {
         timers.delete(number);
         return Err(errno.into());

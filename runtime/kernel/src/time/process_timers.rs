@@ -116,15 +116,16 @@ fn now(kernel: &Kernel, process: &Process, basis: Basis) -> u64 {
 }
 
 impl ProcessTimers {
-    /// Creates a POSIX timer; answers its number.
+    /// Creates a POSIX timer, one of `limit`; answers its number.
     ///
     /// # Errors
-    /// `EINVAL` for a clock or an event that cannot be.
+    /// `EINVAL` for a clock or an event that cannot be, `EAGAIN` at the limit.
     pub fn create(
         &self,
         kernel: &Kernel,
         clock: i32,
         event: Option<SigEvent>,
+        limit: u64,
     ) -> Result<i32, Errno> {
         let basis = match clock {
             CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Basis::CpuTime,
@@ -134,6 +135,11 @@ impl ProcessTimers {
             }
         };
         let mut state = self.state.lock();
+        // Each has its signal set aside.
+        let is_over = |count: usize| u64::try_from(count).is_ok_and(|count| count >= limit);
+        if is_over(state.timers.len()) {
+            return Err(Errno::EAGAIN);
+        }
         let id = state.next_id;
         let (signal, sigval, thread) = match event {
             None => (SIGALRM, u64::from(id.cast_unsigned()), None),

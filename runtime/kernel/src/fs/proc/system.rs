@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use linux_abi::Errno;
 
 use super::kernel;
+use crate::budget::DESCRIPTIONS;
 use crate::file::Caller;
 use crate::fs::virtual_fs::{FixedDir, LinkTarget, VirtualNode, VirtualSpace};
+use crate::gauge::OPEN_FILES;
 use crate::kernel::Kernel;
 
 /// Nanoseconds of a clock tick.
@@ -203,6 +205,10 @@ fn vmstat(kernel: &Kernel) -> String {
 }
 
 /// A random identifier in the usual notation (version 4).
+fn file_nr(_: &Kernel) -> String {
+    format!("{}\t0\t{}\n", OPEN_FILES.now(), DESCRIPTIONS.limit())
+}
+
 fn uuid(kernel: &Kernel) -> String {
     let mut b = kernel.random_bytes();
     b[6] = b[6] & 0x0f | 0x40;
@@ -233,8 +239,11 @@ fn sys(n: &mut Numbers<'_>) -> VirtualNode {
         .with("max_user_watches", n.fixed("65536\n"));
     let inotify = n.dir(inotify);
     let fs = FixedDir::new()
-        .with("file-max", n.fixed("9223372036854775807\n"))
-        .with("file-nr", n.fixed("0\t0\t9223372036854775807\n"))
+        .with(
+            "file-max",
+            n.text(|_| format!("{}\n", DESCRIPTIONS.limit())),
+        )
+        .with("file-nr", n.text(file_nr))
         .with("inotify", inotify)
         .with("nr_open", n.fixed("1048576\n"))
         .with("pipe-max-size", n.fixed("1048576\n"))

@@ -17,6 +17,7 @@ use linux_abi::Errno;
 
 pub use node::TmpNode;
 
+use crate::budget::FILES;
 use crate::mm::FrameSource;
 use crate::vfs::{Clock, FileSystem, FsStat, Inode, NewKind, NewNode};
 
@@ -36,6 +37,21 @@ pub struct TmpLimits {
     pub inodes: u64,
 }
 
+impl TmpLimits {
+    /// Linux's for `memory` bytes: as many files as there are blocks.
+    #[must_use]
+    pub const fn of(memory: u64) -> Self {
+        Self {
+            bytes: memory,
+            inodes: memory / BLOCK_LEN,
+        }
+    }
+}
+
+fn bytes_of(blocks: u64) -> usize {
+    usize::try_from(blocks.saturating_mul(BLOCK_LEN)).unwrap_or(usize::MAX)
+}
+
 /// What the nodes of one file system share.
 struct Shared {
     dev: u64,
@@ -52,15 +68,22 @@ struct Shared {
 impl Shared {
     fn take_blocks(&self, n: u64) -> Result<(), Errno> {
         let max = self.blocks_max;
+        if !FILES.take(bytes_of(n)) {
+            return Err(Errno::ENOSPC);
+        }
         let step = |used: u64| used.checked_add(n).filter(|&sum| sum <= max);
         let taken = self
             .blocks
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step);
-        taken.map(drop).map_err(|_| Errno::ENOSPC)
+        taken.map(drop).map_err(|_| {
+            FILES.give(bytes_of(n));
+            Errno::ENOSPC
+        })
     }
 
     fn give_blocks(&self, n: u64) {
         self.blocks.fetch_sub(n, Ordering::Relaxed);
+        FILES.give(bytes_of(n));
     }
 
     fn take_inode(&self) -> Result<u64, Errno> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::UnixName;
+use crate::budget::Charge;
 use crate::file::{Caller, OpenFile};
 
 /// Who is at the other side (`struct ucred`).
@@ -45,6 +46,7 @@ pub struct Message {
     pub(super) files: Vec<Arc<OpenFile>>,
     pub(super) cred: PeerCred,
     pub(super) from: Option<UnixName>,
+    pub(super) charge: Charge,
 }
 
 impl Message {
