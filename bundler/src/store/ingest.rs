@@ -48,6 +48,11 @@ impl Store {
             if !is_still(&path, &file) {
                 continue;
             }
+            // Or it had become the blob already, and opening made a new one.
+            if self.blob(&digest, size).is_some() {
+                let _ = fs::remove_file(&path);
+                return Ok(None);
+            }
             let mut received = Sha256Stream::new();
             if file.metadata().map_err(failed)?.len() > size {
                 file.set_len(0).map_err(failed)?;

@@ -2,6 +2,7 @@
 //! Tests of the store: interrupted, wrong and concurrent blobs; pruning.
 
 use std::io::{Read, Write};
+use std::sync::Barrier;
 use std::time::Duration;
 
 use elfuse_payload::Digest;
@@ -70,24 +71,28 @@ fn too_many_bytes_are_refused() {
 #[test]
 fn two_runs_fetch_a_blob_once() {
     let (dir, _store) = store();
-    let digest = Digest::of(b"shared");
-    let fetched = std::thread::scope(|scope| {
+    let start = Barrier::new(8);
+    for round in 0..100_u8 {
+        let contents = [round; 6];
+        let digest = Digest::of(&contents);
         let run = || {
             let store = Store::open(Some(dir.path())).unwrap();
+            start.wait();
             let Some(mut ingest) = store.ingest(digest, 6).unwrap() else {
                 return 0;
             };
-            ingest.write_all(b"shared").unwrap();
+            ingest.write_all(&contents).unwrap();
             ingest.finish().unwrap();
             1
         };
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum::<i32>()
-    });
-    assert_eq!(fetched, 1);
+        let fetched: i32 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).sum()
+        });
+        assert_eq!(fetched, 1, "round {round}");
+    }
+    let unfinished = std::fs::read_dir(dir.path().join("ingest")).unwrap();
+    assert_eq!(unfinished.count(), 0);
 }
 
 #[test]

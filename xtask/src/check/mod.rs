@@ -55,7 +55,7 @@ pub(crate) fn run(fuzz: bool) -> Result<Tally> {
         let mut test = process::cargo();
         test.args(["test", "--locked", "--no-fail-fast"]);
         test.args(FUZZED.map(|package| format!("--package={package}")));
-        test.args(["--", "fuzz_"]);
+        test.args(["--lib", "--tests", "--", "fuzz_"]);
         // Unlike a step of ours, no target at all is a failure.
         tally.cargo_test(test.env("ELFUSE_FUZZ_SECONDS", FUZZ_SECONDS))?;
     }
