@@ -5,6 +5,7 @@
 //! program; [`Booted::run`] runs the processors until it has ended.
 
 mod files;
+mod program;
 mod run;
 
 use std::sync::Arc;
@@ -12,19 +13,20 @@ use std::sync::Arc;
 use elfuse_machine::Machine;
 use elfuse_machine::host::{HostClock, HostDir, HostRandom};
 use linux_abi::Errno;
-use linux_abi::fcntl::{OpenFlags, Resolve};
+use linux_abi::fcntl::OpenFlags;
 
-use crate::creds::Creds;
-use crate::exec::Args;
-use crate::file::{Caller, FdTable, File, FsContext, OpenFile};
+use crate::file::{File, OpenFile};
 use crate::fs::world::FileWorld;
 use crate::kernel::{Kernel, Options, Parts, UtsName};
 use crate::limits::Limits;
-use crate::task::{FirstTask, KernelGroups, Task};
+use crate::task::KernelGroups;
 use crate::time::Clock;
 use crate::trace::Trace;
 use crate::tty::console::Console;
-use crate::vfs::{FsCred, Inode, Walk, WalkFlags};
+use crate::vfs::Inode;
+
+pub use program::Command;
+use program::Place;
 
 /// Why a guest does not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,18 +105,8 @@ pub struct HostParts {
 
 /// The first program, and the limits of everything that it starts.
 pub struct Program {
-    /// Program and arguments; at least one.
-    pub argv: Vec<Vec<u8>>,
-    /// Environment.
-    pub env: Vec<Vec<u8>>,
-    /// Working directory.
-    pub cwd: Vec<u8>,
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
+    /// What is run.
+    pub command: Command,
     /// Host name.
     pub hostname: Vec<u8>,
     /// Resource limits.
@@ -127,6 +119,17 @@ pub struct Program {
     pub cpus: usize,
     /// Seed of everything random, for runs that can be repeated.
     pub seed: Option<u64>,
+    /// Who is process 1.
+    pub first: First,
+}
+
+/// Who is process 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// The program.
+    Program,
+    /// The kernel's own reaper of orphans, which passes its signals on to the program.
+    Reaper,
 }
 
 /// A guest whose files are there, and which runs nothing yet: the place to look
@@ -147,10 +150,6 @@ pub struct Booted {
     kernel: Arc<Kernel>,
     console: Option<Arc<Console>>,
     cpus: usize,
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Mounts a guest's files.
@@ -223,47 +222,29 @@ impl Prepared {
         };
         let kernel = Kernel::new(parts)?;
         self.groups.connect(&kernel);
-        let creds = Creds::login(program.uid, program.gid, &program.groups);
-        let fs = FsContext::new(Arc::clone(&self.world.namespace));
-        enter(&fs, &creds.for_files(), &program.cwd)?;
-        let table = FdTable::new();
-        for open in standard_files(&self.world, self.streams) {
-            table.install(open, false, 0, 3).map_err(BootError::Root)?;
-        }
-        let first = FirstTask {
-            creds,
-            fs,
-            files: table,
+        let reaper = match program.first {
+            First::Program => None,
+            First::Reaper => Some(program::reaper(&kernel, &program.command, &program.limits)?),
+        };
+        let place = Place {
+            files: standard_files(&self.world, self.streams),
             limits: program.limits,
+            parent: reaper.as_ref().map_or(0, |reaper| reaper.pid()),
         };
-        let task = Task::first(&kernel, first).map_err(BootError::Root)?;
-        if let Some(console) = &self.console {
-            console.tty().adopt(&*task);
+        let task = program::load(&kernel, program.command, place, |task| {
+            if let Some(console) = &self.console {
+                console.tty().adopt(task);
+            }
+        })?;
+        if let Some(reaper) = reaper {
+            reaper.start_reaping(&task);
         }
-        let args = Args {
-            argv: program.argv,
-            envp: program.env,
-        };
-        start(&task, args)?;
         Ok(Booted {
             kernel,
             console: self.console,
             cpus: program.cpus.max(1),
         })
     }
-}
-
-fn enter(fs: &FsContext, cred: &FsCred, path: &[u8]) -> Result<(), BootError> {
-    let caller = Caller::kernel(cred);
-    let flags = WalkFlags::FOLLOW | WalkFlags::DIRECTORY;
-    let walked = Walk::new(&caller, fs, fs.root(), path, Resolve::empty())
-        .and_then(|mut walk| walk.finish(flags));
-    let place = walked.map_err(|errno| BootError::WorkingDirectory {
-        path: text(path),
-        errno,
-    })?;
-    fs.set_cwd(place);
-    Ok(())
 }
 
 fn standard_files(world: &FileWorld, files: Option<[Arc<dyn File>; 3]>) -> Vec<Arc<OpenFile>> {
@@ -279,45 +260,4 @@ fn standard_files(world: &FileWorld, files: Option<[Arc<dyn File>; 3]>) -> Vec<A
         world.open_anonymous("[stdout]", output, OpenFlags::WRONLY),
         world.open_anonymous("[stderr]", error, OpenFlags::WRONLY),
     ]
-}
-
-/// The places where a program is looked for: its own path, or those of `PATH`.
-fn candidates(args: &Args) -> Vec<Vec<u8>> {
-    let Some(program) = args.argv.first() else {
-        return Vec::new();
-    };
-    if program.contains(&b'/') {
-        return vec![program.clone()];
-    }
-    let path = args
-        .envp
-        .iter()
-        .find_map(|entry| entry.strip_prefix(b"PATH="))
-        .unwrap_or(b"/bin:/usr/bin");
-    path.split(|&byte| byte == b':')
-        .map(|dir| [if dir.is_empty() { b"." } else { dir }, b"/", program].concat())
-        .collect()
-}
-
-fn start(task: &Arc<Task>, args: Args) -> Result<(), BootError> {
-    let program = args.argv.first().map(|name| text(name)).unwrap_or_default();
-    let mut worst = Errno::ENOENT;
-    for path in candidates(&args) {
-        match task.start_first(&path, args.clone()) {
-            Ok(()) => return Ok(()),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(Errno::EACCES) => worst = Errno::EACCES,
-            Err(errno) => return Err(BootError::NotExecutable { program, errno }),
-        }
-    }
-    if worst == Errno::ENOENT {
-        return Err(BootError::NotFound {
-            program,
-            errno: worst,
-        });
-    }
-    Err(BootError::NotExecutable {
-        program,
-        errno: worst,
-    })
 }

@@ -29,6 +29,37 @@ pub enum HostPart<'a> {
     File(&'a [u8]),
 }
 
+/// A file of a file system in memory.
+pub struct MemoryFile<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// What is in it.
+    pub bytes: &'a [u8],
+    /// Its permissions.
+    pub perm: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl MemoryFile<'_> {
+    fn create(&self, fs: &TmpFs) -> Result<Arc<dyn Inode>, Errno> {
+        let node = NewNode {
+            kind: NewKind::Regular,
+            perm: self.perm,
+            uid: self.uid,
+            gid: self.gid,
+        };
+        let root = fs.root();
+        let directory = root.as_dir().ok_or(Errno::ENOTDIR)?;
+        let file = directory.create(self.name, &node)?;
+        let content = file.as_regular().ok_or(Errno::EINVAL)?;
+        content.write_at(&mut SliceSource(self.bytes), Some(0))?;
+        Ok(file)
+    }
+}
+
 impl FileWorld {
     /// What is at `path`.
     ///
@@ -132,21 +163,30 @@ impl FileWorld {
     /// As [`FileWorld::mount_host`].
     pub fn mount_text(&self, path: &[u8], text: &[u8]) -> Result<(), Errno> {
         let fs = self.memory(0o755, 1 << 20)?;
-        let root = fs.root();
-        let node = NewNode {
-            kind: NewKind::Regular,
+        let file = MemoryFile {
+            name: b"text",
+            bytes: text,
             perm: 0o644,
             uid: 0,
             gid: 0,
         };
-        let file = root
-            .as_dir()
-            .ok_or(Errno::ENOTDIR)?
-            .create(b"text", &node)?;
-        let mut source = SliceSource(text);
-        let content = file.as_regular().ok_or(Errno::EINVAL)?;
-        content.write_at(&mut source, Some(0))?;
+        let file = file.create(&fs)?;
         self.mount_over_file(fs, file, path, MountFlags::empty())
+    }
+
+    /// Mounts a file system in memory at `path` that has these files and takes no more.
+    ///
+    /// # Errors
+    /// As [`FileWorld::mount_host`].
+    pub fn mount_files(&self, path: &[u8], files: &[MemoryFile<'_>]) -> Result<(), Errno> {
+        let at = self.make_directories(path)?;
+        let fs = self.memory(0o755, self.memory_limit)?;
+        for file in files {
+            file.create(&fs)?;
+        }
+        let flags = MountFlags::READ_ONLY | MountFlags::NO_SUID | MountFlags::NO_DEV;
+        let flags = flags | MountFlags::NO_EXEC;
+        self.namespace.mount(fs, "tmpfs", &at, flags).map(drop)
     }
 
     /// Makes the root file system refuse writes; mounts in it stay as they are.

@@ -119,6 +119,8 @@ struct State {
     threads: BTreeMap<i32, ThreadSignals>,
     group_exit: Option<ExitStatus>,
     stopped: Option<i32>,
+    /// Nothing kills or stops it (Linux's `SIGNAL_UNKILLABLE`).
+    is_protected: bool,
 }
 
 /// The signal state of a process.
@@ -176,6 +178,7 @@ impl Signals {
             threads: BTreeMap::new(),
             group_exit: None,
             stopped: None,
+            is_protected: false,
         };
         Self {
             state: Ranked::new(Rank::Signals, state),
@@ -198,6 +201,11 @@ impl Signals {
     #[must_use]
     pub fn arrived(&self) -> &WaitQueue {
         &self.arrived
+    }
+
+    /// `SIGKILL` and `SIGSTOP` do nothing from now on.
+    pub fn protect(&self) {
+        self.lock().is_protected = true;
     }
 
     /// A thread joins; `false` when the process is ending, which takes no more.
@@ -307,7 +315,8 @@ impl Signals {
         {
             return Err(Errno::ESRCH);
         }
-        if state.group_exit.is_some() {
+        let is_immune = state.is_protected && SigSet::UNBLOCKABLE.has(info.signo);
+        if state.group_exit.is_some() || is_immune {
             return Ok(StopChange::None);
         }
         let change = prepare(&mut state, info.signo);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The first task: process 1.
+//! Tasks that no `clone` made: process 1, and programs that the host starts beside
+//! it.
 //!
-//! It is made with an empty address space, opens and loads its program on its own
-//! behalf, and becomes it, as any `execve` does. Unlike on Linux, signals with their
-//! default action end it: it is the program that the user started, and `^C` must
-//! work.
+//! One is made with an empty address space, opens and loads its program on its own
+//! behalf, and becomes it, as any `execve` does. It leads a session of its own.
+//! Unlike on Linux, signals with their default action end process 1: it is the
+//! program that the user started, and `^C` must work. With `--init` process 1 is
+//! `reaper.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use crate::limits::Limits;
 use crate::mm::{Layout, Mm};
 use crate::signal::{Actions, SigSet, ThreadSignals};
 
-/// What the first task is made from.
+/// What such a task is made from.
 pub struct FirstTask {
     /// Who it is.
     pub creds: Creds,
@@ -35,10 +37,12 @@ pub struct FirstTask {
     pub files: FdTable,
     /// Resource limits.
     pub limits: Limits,
+    /// Who waits for it; 0 for nobody inside.
+    pub parent: i32,
 }
 
 impl Task {
-    /// Makes process 1; it has no program yet.
+    /// Makes a process; it has no program yet. The first one gets number 1.
     ///
     /// # Errors
     /// `ENOMEM`, `EAGAIN`.
@@ -47,6 +51,7 @@ impl Task {
         let mm = Mm::new(machine, Layout::default()).map_err(|_| Errno::ENOMEM)?;
         let pid = kernel.processes().lock().allocate()?;
         let uid = parts.creds.uid.real;
+        let parent = parts.parent;
         let process = Process::new(pid, Arc::new(Actions::default()), parts.limits);
         let task = NewTask {
             tid: pid,
@@ -81,7 +86,7 @@ impl Task {
             Entry {
                 process,
                 threads: BTreeMap::new(),
-                parent: 0,
+                parent,
                 children: BTreeSet::new(),
                 pgid: pid,
                 session: Session::new(pid),
@@ -99,11 +104,11 @@ impl Task {
         );
         table.add_thread(&task);
         drop(table);
-        task.publish_ids_with(0);
+        task.publish_ids_with(parent);
         Ok(task)
     }
 
-    /// Gives the first task its program and starts it.
+    /// Gives the task its program and starts it.
     ///
     /// # Errors
     /// What opening and loading the program answers.

@@ -13,6 +13,7 @@ mod exec;
 mod exit;
 mod init;
 mod process;
+mod reaper;
 mod robust;
 mod run;
 mod session;

@@ -49,6 +49,20 @@ pub struct Waited {
     pub usage: Usage,
 }
 
+impl Waited {
+    /// How the child ended, if that is what happened.
+    pub(super) fn ended(&self) -> Option<ExitStatus> {
+        match self.code {
+            CLD_EXITED => Some(ExitStatus::Code(u8::try_from(self.value & 0xff).ok()?)),
+            CLD_KILLED => Some(ExitStatus::Signal {
+                signal: self.value,
+                dumps_core: false,
+            }),
+            _ => None,
+        }
+    }
+}
+
 impl Task {
     /// Waits for a child. `None` when nothing happened and `WNOHANG` was asked.
     ///
@@ -69,7 +83,7 @@ impl Task {
         Ok(outcome.unwrap_or(Ok(None))?)
     }
 
-    fn look_for_child(&self, request: &WaitRequest) -> Result<Option<Waited>, Errno> {
+    pub(super) fn look_for_child(&self, request: &WaitRequest) -> Result<Option<Waited>, Errno> {
         let mut table = self.kernel.processes().lock();
         let mine = table.get(self.pid()).ok_or(Errno::ECHILD)?;
         let candidates: Vec<i32> = mine
