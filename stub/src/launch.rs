@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use elfuse_kernel::boot::{Booted, Fill, HostParts, Prepared, Program, prepare};
+use elfuse_kernel::boot::{Booted, Command, Fill, First, HostParts, Prepared, Program, prepare};
 use elfuse_kernel::fs::setup::HostPart;
 use elfuse_kernel::fs::world::FileWorld;
 use elfuse_kernel::limits::Limits;
@@ -23,12 +23,13 @@ use rustix::process::Resource;
 
 use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
+use crate::debug::Steps;
 use crate::options::{Options, Tmpfs, Ulimit, Volume};
 use crate::persist::Place;
 use crate::signals::{self, Signal};
 use crate::{
-    CacheError, Host, HostError, OptionError, StartError, StubError, stats, synthesis, terminal,
-    tree, users, working_dir,
+    CacheError, Host, HostError, OptionError, StartError, StubError, debug, secrets, stats,
+    synthesis, terminal, tree, users, working_dir,
 };
 
 /// Memory of a guest that is not told another size.
@@ -113,14 +114,18 @@ fn run(
     if options.needs_terminal && terminal == Terminal::No {
         return Err(HostError::NoTerminal.into());
     }
+    let steps = Steps::new(options.explains);
     let mut run = config.merge(options, terminal, &host_variable)?;
+    steps.note(|| format!("run: {}", debug::words(&run.argv)));
     let root = root()?;
     allow_descriptors();
+    steps.note(|| "the image is unpacked".to_owned());
     let pending = signals::block().map_err(HostError::Io)?;
     let config = MachineConfig {
         ram_bytes: options.memory.unwrap_or(DEFAULT_MEMORY),
     };
     let machine = Machine::new(hypervisor, config).map_err(HostError::Machine)?;
+    steps.note(|| format!("a machine with {} MiB", config.ram_bytes >> 20));
     let system = Arc::new(SystemHost);
     let kept = extras.place.as_ref().map(Place::kept).transpose()?;
     let fill = kept
@@ -135,9 +140,16 @@ fn run(
     };
     let prepared = prepare(&machine, parts).map_err(StartError::Boot)?;
     mount(prepared.files(), options, extras.share, &mut run)?;
+    steps.note(|| {
+        format!(
+            "files are mounted; in {}",
+            String::from_utf8_lossy(&run.cwd)
+        )
+    });
     let upper = Arc::clone(prepared.upper());
-    let booted = start(prepared, options, run, host.cpus)?;
+    let booted = start(prepared, options, run, host.cpus, &steps)?;
     let status = attend(&Arc::new(booted), &machine, pending, options)?;
+    steps.note(|| format!("the program has ended: {status}"));
     if let Some(place) = extras.place {
         place.keep(&upper)?;
     }
@@ -190,9 +202,6 @@ fn mount(
     }
     let made = world.make_directories(&run.cwd);
     made.map_err(|errno| StartError::mount(&run.cwd, errno))?;
-    if options.is_read_only {
-        world.make_root_read_only();
-    }
     Ok(())
 }
 
@@ -237,6 +246,7 @@ fn start(
     options: &Options,
     mut run: Run,
     cpus: usize,
+    steps: &Steps,
 ) -> Result<Booted, StartError> {
     let read = |path: &[u8]| {
         let text = prepared.files().read_file(path, MAX_USERS);
@@ -244,6 +254,18 @@ fn start(
     };
     let user = users::resolve(&run.user, &read(b"/etc/passwd"), &read(b"/etc/group"))?;
     add_home(&mut run.env, &user.home);
+    steps.note(|| {
+        format!(
+            "as {}:{}, with {}",
+            user.uid,
+            user.gid,
+            debug::names(&run.env)
+        )
+    });
+    secrets::mount(prepared.files(), &options.secrets, &user)?;
+    if options.is_read_only {
+        prepared.files().make_root_read_only();
+    }
     let limits = Limits::default();
     for Ulimit { which, soft, hard } in options.ulimits.iter().copied() {
         let limit = Rlimit {
@@ -255,18 +277,25 @@ fn start(
     }
     let hostname = options.hostname.clone();
     Ok(prepared.start(Program {
-        argv: run.argv,
-        env: run.env,
-        cwd: run.cwd,
-        uid: user.uid,
-        gid: user.gid,
-        groups: user.groups,
+        command: Command {
+            argv: run.argv,
+            env: run.env,
+            cwd: run.cwd,
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups,
+        },
         hostname: hostname.unwrap_or_else(|| synthesis::DEFAULT_HOSTNAME.into()),
         limits,
         max_tasks: options.tasks.unwrap_or(DEFAULT_TASKS),
         trace: options.is_traced,
         cpus: options.cpus.unwrap_or(cpus),
         seed: None,
+        first: if options.has_init {
+            First::Reaper
+        } else {
+            First::Program
+        },
     })?)
 }
 

@@ -11,6 +11,7 @@
 
 mod cache;
 mod config;
+mod debug;
 mod describe;
 pub mod doctor;
 mod error;
@@ -19,6 +20,7 @@ mod launch;
 mod locate;
 mod options;
 mod persist;
+mod secrets;
 mod signals;
 mod stats;
 mod synthesis;

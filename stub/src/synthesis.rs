@@ -45,6 +45,7 @@ fn resolver(options: &Options, host: &str) -> String {
     let is_kept = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or("");
         match word {
+            _ if options.has_no_network => false,
             "nameserver" => options.name_servers.is_empty(),
             "search" | "domain" => options.search_domains.is_empty(),
             "options" | "sortlist" => true,

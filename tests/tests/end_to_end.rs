@@ -8,5 +8,7 @@ mod cache;
 mod common;
 #[path = "end_to_end/files.rs"]
 mod files;
+#[path = "end_to_end/init.rs"]
+mod init;
 #[path = "end_to_end/run.rs"]
 mod run;

@@ -2,6 +2,7 @@
 //! Options that cannot be followed. None is ever ignored.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What is wrong with an option.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,24 @@ pub enum OptionError {
         value: OsString,
         /// What was expected.
         why: &'static str,
+    },
+    /// A file of options that cannot be read.
+    #[error("read options from {}: {source}", path.display())]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// What the host said.
+        source: std::io::Error,
+    },
+    /// A line of a file of options that cannot be followed.
+    #[error("{}: line {line}: {source}", path.display())]
+    ConfigLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: Box<OptionError>,
     },
     /// `ELFUSE_OPTS` has a word that is not an option.
     #[error("read ELFUSE_OPTS: {0:?} is not an option")]

@@ -41,6 +41,16 @@ pub enum StartError {
         /// What the host said.
         source: io::Error,
     },
+    /// A secret cannot be read.
+    #[error("read secret {id} from {}: {source}", path.display())]
+    Secret {
+        /// Its name.
+        id: String,
+        /// The host's path.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
     /// The root directory cannot be opened.
     #[error("open root directory {}: {errno}", path.display())]
     Directory {

@@ -6,6 +6,7 @@
 //! arguments are the guest's. [`table`] has one row for each option; an option
 //! that this version lacks is refused by its name.
 
+mod config_file;
 mod table;
 mod value;
 
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 
 use crate::OptionError;
 use table::{ROWS, Row, Take};
-pub(crate) use value::{HostName, Tmpfs, Ulimit, Volume};
+pub(crate) use value::{HostName, Secret, Tmpfs, Ulimit, Volume};
 
 /// What the stub was asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +73,10 @@ pub(crate) struct Options {
     pub(crate) tasks: Option<usize>,
     pub(crate) cpus: Option<usize>,
     pub(crate) needs_terminal: bool,
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) has_no_network: bool,
+    pub(crate) has_init: bool,
+    pub(crate) explains: bool,
     pub(crate) is_traced: bool,
     pub(crate) shows_stats: bool,
     /// The guest's command line.
@@ -188,6 +193,15 @@ impl Options {
             (Take::Flag(_), Some(value)) => Err(bad(value, "it takes no value")),
             (Take::Value(_, set), Some(value)) => {
                 set(self, value).map_err(|why| bad(value, why))?;
+                Ok(after)
+            }
+            (Take::File, value) => {
+                let (path, after) = match (value, after) {
+                    (Some(path), _) => (path, after),
+                    (None, [path, after @ ..]) => (path.as_os_str(), after),
+                    (None, []) => return Err(OptionError::MissingValue(row.long, "FILE")),
+                };
+                self.read_file(path)?;
                 Ok(after)
             }
             (Take::Value(what, set), None) => {

@@ -17,6 +17,8 @@ pub(super) enum Take {
     Flag(fn(&mut Options)),
     /// A value of this name.
     Value(&'static str, fn(&mut Options, &OsStr) -> Result<(), Why>),
+    /// A file with more options.
+    File,
     /// Not in this version, and why.
     Refused(&'static str),
 }
@@ -110,6 +112,12 @@ pub(super) static ROWS: &[Row] = &[
         tmpfs,
         "Mount memory here; options such as size=64m",
     ),
+    value(
+        "secret",
+        "ID=FILE",
+        secret,
+        "Show a file as /run/secrets/ID, to the program's user only",
+    ),
     flag(
         "read-only",
         |o| o.is_read_only = true,
@@ -145,6 +153,13 @@ pub(super) static ROWS: &[Row] = &[
         dns_search,
         "Search names in this domain",
     ),
+    value(
+        "network",
+        "none",
+        network,
+        "Have no network, and no name servers",
+    ),
+    value("net", "none", network, "The same"),
     value("ulimit", "NAME=SOFT[:HARD]", ulimit, "Set a resource limit"),
     value(
         "memory",
@@ -172,6 +187,22 @@ pub(super) static ROWS: &[Row] = &[
         "Fail if there is no terminal",
     )
     .short(b't'),
+    flag(
+        "init",
+        |o| o.has_init = true,
+        "Put a process before the program that reaps orphans",
+    ),
+    Row {
+        long: "config",
+        short: None,
+        take: Take::File,
+        help: "Take options from this file, a NAME or NAME = VALUE a line",
+    },
+    flag(
+        "debug",
+        |o| o.explains = true,
+        "Print the steps of the start",
+    ),
     flag("strace", |o| o.is_traced = true, "Print every system call"),
     flag(
         "stats",
@@ -215,27 +246,18 @@ pub(super) static ROWS: &[Row] = &[
         |o| o.action = Some(Action::Help),
         "Print this",
     ),
-    refused("secret", "mount the file with -v FILE:/run/secrets/NAME:ro"),
     refused("ssh-agent", "this version passes no sockets into the guest"),
-    refused("net", "this version has the host's network only"),
-    refused("network", "this version has the host's network only"),
     refused(
         "publish",
         "programs listen at the host's addresses directly",
     )
     .short_refused(b'p'),
     refused(
-        "init",
-        "this version does not put a process before the program",
-    ),
-    refused(
         "detach",
         "put the bundle into the background with the shell's &",
     )
     .short_refused(b'd'),
     refused("name", "this version does not name running bundles"),
-    refused("config", "give the options in ELFUSE_OPTS"),
-    refused("debug", "use --strace"),
     refused(
         "rm",
         "what is written is gone afterwards unless --persist is given",
@@ -307,6 +329,24 @@ fn user(o: &mut Options, value: &OsStr) -> Result<(), Why> {
 
 fn volume(o: &mut Options, value: &OsStr) -> Result<(), Why> {
     o.volumes.push(value::volume(value)?);
+    Ok(())
+}
+
+fn secret(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let secret = value::secret(value)?;
+    if o.secrets.iter().any(|other| other.id == secret.id) {
+        return Err("there is another secret with this name");
+    }
+    o.secrets.push(secret);
+    Ok(())
+}
+
+fn network(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    match value.as_bytes() {
+        b"none" => o.has_no_network = true,
+        b"host" => return Err("guests have no internet sockets yet; only none works"),
+        _ => return Err("there are no networks of containers; only none works"),
+    }
     Ok(())
 }
 
@@ -409,6 +449,7 @@ pub(super) fn help() -> String {
         let what = match row.take {
             Take::Flag(_) => "",
             Take::Value(what, _) => what,
+            Take::File => "FILE",
             Take::Refused(_) => continue,
         };
         let short = row.short.map_or("    ".to_owned(), |letter| {

@@ -123,3 +123,80 @@ fn ulimits_and_sizes_are_linux() {
         assert!(read(&["--ulimit", bad]).is_err(), "{bad}");
     }
 }
+
+fn in_file(text: &str) -> Result<Options, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    read(&["--config", file.path().to_str().unwrap(), "cmd"])
+}
+
+#[test]
+fn a_file_has_options_one_a_line() {
+    let text = "# comment\n\n env = A=b c \nread-only\nworkdir=/x\nuser = 5\n";
+    let options = in_file(text).unwrap();
+    assert_eq!(options.env, [EnvChange::Set(b"A=b c".to_vec())]);
+    assert!(options.is_read_only);
+    assert_eq!(options.workdir.as_deref(), Some(&b"/x"[..]));
+    assert_eq!(options.user.as_deref(), Some("5"));
+    assert_eq!(options.command, [b"cmd".to_vec()]);
+}
+
+#[test]
+fn a_file_with_anything_else_is_refused_with_its_line() {
+    for (text, why) in [
+        (
+            "read-only\nfrobnicate = 1",
+            "line 2: read option \"frobnicate\"",
+        ),
+        ("read-only = yes", "line 1: read option --read-only \"yes\""),
+        ("workdir", "line 1: read option --workdir: DIR must follow"),
+        (
+            "config = other",
+            "line 1: read option --config: not supported",
+        ),
+        ("elfuse-cache = prune", "line 1: read option --elfuse-cache"),
+        ("--read-only", "line 1: read option \"--read-only\""),
+        (
+            "publish = 80:80",
+            "line 1: read option --publish: not supported",
+        ),
+    ] {
+        let error = in_file(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    let error = read(&["--config", "/missing"]).unwrap_err();
+    assert!(error.contains("read options from /missing"), "{error}");
+}
+
+#[test]
+fn secrets_have_a_name_and_a_file() {
+    let secret = |word: &str| {
+        let options = read(&["--secret", word])?;
+        let secret = options.secrets[0].clone();
+        Ok::<_, String>((secret.id, secret.source))
+    };
+    let expected = ("key".to_owned(), "./a=b".into());
+    assert_eq!(secret("key=./a=b").unwrap(), expected);
+    assert_eq!(secret("id=key,src=./a=b").unwrap(), expected);
+    for word in [
+        "key",
+        "=a",
+        "key=",
+        "../x=a",
+        "a/b=c",
+        ".=a",
+        "id=key,uid=4",
+    ] {
+        assert!(secret(word).is_err(), "{word}");
+    }
+    assert!(read(&["--secret", "a=x", "--secret", "a=y"]).is_err());
+}
+
+#[test]
+fn only_no_network_can_be_asked_for() {
+    assert!(read(&["--net", "none"]).unwrap().has_no_network);
+    assert!(read(&["--network=none"]).unwrap().has_no_network);
+    for other in ["host", "bridge"] {
+        assert!(read(&["--net", other]).unwrap_err().contains("only none"));
+    }
+}

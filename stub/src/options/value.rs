@@ -44,6 +44,13 @@ pub(crate) struct Ulimit {
     pub(crate) hard: u64,
 }
 
+/// `--secret ID=FILE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Secret {
+    pub(crate) id: String,
+    pub(crate) source: PathBuf,
+}
+
 /// An absolute path of the guest.
 pub(super) fn guest_path(value: &[u8]) -> Result<Vec<u8>, Why> {
     if value.first() != Some(&b'/') {
@@ -79,6 +86,41 @@ pub(super) fn volume(value: &OsStr) -> Result<Volume, Why> {
         host: PathBuf::from(OsStr::from_bytes(host)),
         guest: guest_path(guest)?,
         is_read_only,
+    })
+}
+
+/// `ID=FILE`, or `id=ID,src=FILE` as `docker build` has it.
+pub(super) fn secret(value: &OsStr) -> Result<Secret, Why> {
+    let expected = "expected ID=FILE or id=ID,src=FILE";
+    let bytes = value.as_bytes();
+    let (id, source) = if bytes.starts_with(b"id=") && bytes.contains(&b',') {
+        let at = bytes
+            .iter()
+            .position(|&byte| byte == b',')
+            .ok_or(expected)?;
+        let source = &bytes[at + 1..];
+        let source = source
+            .strip_prefix(b"src=")
+            .or_else(|| source.strip_prefix(b"source="));
+        (&bytes[3..at], source.ok_or(expected)?)
+    } else {
+        let at = bytes
+            .iter()
+            .position(|&byte| byte == b'=')
+            .ok_or(expected)?;
+        (&bytes[..at], &bytes[at + 1..])
+    };
+    let id = std::str::from_utf8(id).map_err(|_| expected)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if id.is_empty() || id.len() > 64 || id.starts_with('.') || !id.chars().all(is_plain) {
+        return Err("a secret's name has up to 64 letters, digits, dots, hyphens, underscores");
+    }
+    if source.is_empty() {
+        return Err(expected);
+    }
+    Ok(Secret {
+        id: id.to_owned(),
+        source: PathBuf::from(OsStr::from_bytes(source)),
     })
 }
 
