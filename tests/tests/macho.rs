@@ -2,6 +2,7 @@
 //! What other people's programs make of a bundle as a Mach-O file, and what
 //! our own `verify` makes of a damaged one.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -130,22 +131,44 @@ fn a_throw_away_certificate_signs_a_bundle_again() -> Result<()> {
     let rcodesign = std::env::var_os("ELFUSE_RCODESIGN").context("read ELFUSE_RCODESIGN")?;
     let user = User::new()?;
     let bundle = box_bundle(&user)?;
-    let before = bundle.layer()?;
+    let before = std::fs::read(&bundle.path)?;
+    let layer = bundle.layer()?;
+    let at = before.windows(layer.len()).position(|part| part == layer);
     let key = user.path("key.pem");
     let mut generate = Command::new(&rcodesign);
     generate.args(["generate-self-signed-certificate", "--person-name", "Test"]);
     run(generate.arg("--pem-unified-filename").arg(&key))?;
     let mut sign = Command::new(&rcodesign);
+    // Nobody vouches for the time: that would take the network.
     run(sign
-        .args(["sign", "--pem-file"])
+        .args(["sign", "--timestamp-url", "none", "--pem-file"])
         .arg(&key)
         .arg(&bundle.path))?;
     let mut verify = Command::new(&rcodesign);
     run(verify.arg("verify").arg(&bundle.path))?;
+    try_run(&mut user.command(["verify", "./box"])?)?;
     let text = text_of(&try_run(
         &mut user.command(["inspect", "--json", "./box"])?,
     )?);
-    ensure!(text.contains("sha256:"), "{text}");
-    ensure!(bundle.layer()? == before, "the payload has changed");
+    let inspected: serde_json::Value = serde_json::from_str(&text)?;
+    let signature = &inspected["signature"];
+    ensure!(signature["adHoc"] == false, "{signature}");
+    ensure!(signature["hypervisorEntitlement"] == true, "{signature}");
+    let after = std::fs::read(&bundle.path)?;
+    ensure!(after != before, "nothing was signed");
+    let moved = after.windows(layer.len()).position(|part| part == layer);
+    ensure!(at.is_some() && moved == at, "the payload has changed");
+    bundle.extracted_by_stub(&user.path("out"))?;
+    damage_after_signing(&user, &bundle.path)
+}
+
+/// The pages of a signature that is not ours are checked all the same.
+fn damage_after_signing(user: &User, path: &Path) -> Result<()> {
+    let mut bytes = std::fs::read(path)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(user.path("damaged"), &bytes)?;
+    let output = user.command(["verify", "./damaged"])?.output()?;
+    ensure!(output.status.code() == Some(1), "{}", text_of(&output));
     Ok(())
 }

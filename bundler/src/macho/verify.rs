@@ -13,7 +13,7 @@ use goblin::container::Endian;
 use goblin::mach::load_command::{CommandVariant, LoadCommand};
 
 use super::image::{HEADER, Image};
-use super::sign::{self, MAGIC_CODE_DIRECTORY, SPECIAL_SLOTS};
+use super::sign::{self, MAGIC_CODE_DIRECTORY};
 use super::{MAX_FILE, MachoError, PAGE, SEGMENT};
 
 /// Load commands end within this many bytes in every stub.
@@ -150,7 +150,7 @@ fn check_blobs(signature: &[u8], image: &Image, offset: u64) -> Result<Signature
     let code = find(sign::SLOT_CODE_DIRECTORY).ok_or_else(|| wrong("no code directory"))?;
     let directory = Directory::parse(code).ok_or_else(|| wrong("damaged code directory"))?;
     let text = image.segment("__TEXT").map_or(0, |segment| segment.size);
-    if directory.code_limit != offset || directory.pages != sign::pages(offset) {
+    if directory.code_limit != offset || directory.pages != offset.div_ceil(directory.page) {
         return Err(wrong("it does not cover the whole file"));
     }
     if be64(code, 72) != Some(text) {
@@ -214,7 +214,11 @@ fn check_exact(
 struct Directory {
     identifier: String,
     code_limit: u64,
+    /// Bytes of a page: 16 KiB in ours, often 4 KiB in one put over it.
+    page: u64,
     pages: u64,
+    /// Slots in front of those of the pages.
+    special: usize,
     hashes: usize,
 }
 
@@ -223,8 +227,8 @@ impl Directory {
         let version = be32(code, 8)?;
         let kind = code.get(36..40)?;
         let known = be32(code, 0)? == MAGIC_CODE_DIRECTORY && version >= 0x2_0400;
-        // SHA-256 with 32 bytes, and pages of 16 KiB.
-        if !known || kind[0] != 32 || kind[1] != 2 || kind[3] != 14 {
+        // SHA-256 with 32 bytes, and the sizes that pages have on a Mac.
+        if !known || kind[0] != 32 || kind[1] != 2 || !(12..=14).contains(&kind[3]) {
             return None;
         }
         let hashes = usize::try_from(be32(code, 16)?).ok()?;
@@ -232,7 +236,7 @@ impl Directory {
         let special = usize::try_from(be32(code, 24)?).ok()?;
         let pages = usize::try_from(be32(code, 28)?).ok()?;
         let end = hashes.checked_add(pages.checked_mul(32)?)?;
-        if special < SPECIAL_SLOTS || hashes < special * 32 || end > code.len() {
+        if hashes < special.checked_mul(32)? || end > code.len() {
             return None;
         }
         let name = code.get(start..)?;
@@ -240,15 +244,17 @@ impl Directory {
         Some(Self {
             identifier: String::from_utf8(name.to_vec()).ok()?,
             code_limit: be32(code, 32)?.into(),
+            page: 1 << kind[3],
             pages: pages as u64,
+            special,
             hashes,
         })
     }
 
     fn special<'a>(&self, code: &'a [u8], number: u32) -> Option<&'a [u8]> {
-        let at = self
-            .hashes
-            .checked_sub(usize::try_from(number).ok()? * 32)?;
+        let number = usize::try_from(number).ok();
+        let number = number.filter(|&number| number <= self.special)?;
+        let at = self.hashes.checked_sub(number * 32)?;
         code.get(at..at + 32)
     }
 }
@@ -266,15 +272,15 @@ fn check_pages(
         .iter()
         .find(|(slot, _)| *slot == sign::SLOT_CODE_DIRECTORY);
     let code = code.ok_or_else(damaged)?.1;
-    let hashes = Directory::parse(code).ok_or_else(damaged)?.hashes;
+    let Directory { hashes, page, .. } = Directory::parse(code).ok_or_else(damaged)?;
     for (index, slot) in (0..).zip(code[hashes..].chunks_exact(32)) {
-        let start = index * PAGE;
-        let end = (start + PAGE).min(limit);
+        let start = index * page;
+        let end = (start + page).min(limit);
         if start >= limit {
             break;
         }
-        let page = read(file, start, end - start)?;
-        if Digest::of(&page).as_bytes() != slot {
+        let bytes = read(file, start, end - start)?;
+        if Digest::of(&bytes).as_bytes() != slot {
             let part = image.part_at(start);
             return Err(MachoError::Page {
                 page: index,
