@@ -37,6 +37,7 @@ pub(crate) const TESTS: &[Package] = &[
     package("debootstrap", "debootstrap"),
     package("docker-registry", "docker-registry"),
     package("gcc-aarch64-linux-gnu", "aarch64-linux-gnu-gcc"),
+    package("golang-go", "go"),
     package("jq", "jq"),
     package("libcap2-bin", "setcap"),
     package("llvm", "llvm-objdump"),
