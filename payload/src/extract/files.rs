@@ -23,6 +23,9 @@ use crate::toc::{Entry, Kind, Toc};
 /// Bytes of the tar that make a unit: whole frames.
 const UNIT: u64 = 2 * FRAME_LEN as u64;
 
+/// Bytes that are hashed and then written, while they are in the core's cache.
+const PIECE: usize = 256 << 10;
+
 /// What the threads share.
 struct Job<'a> {
     layer: &'a LayerReader,
@@ -142,8 +145,10 @@ impl Job<'_> {
             let data = decoder.at(position)?;
             let left = usize::try_from(end - position).unwrap_or(usize::MAX);
             let data = &data[..data.len().min(left)];
-            hash.update(data);
-            write_all(file, data).map_err(|e| ExtractError::entry("write file", entry, e))?;
+            for piece in data.chunks(PIECE) {
+                hash.update(piece);
+                write_all(file, piece).map_err(|e| ExtractError::entry("write file", entry, e))?;
+            }
             position += data.len() as u64;
             (self.progress)(data.len() as u64);
         }
