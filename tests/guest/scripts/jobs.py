@@ -22,11 +22,27 @@ def until(what):
     return seen
 
 
-def say(line, expected=PROMPT):
+def tell(line, expected=PROMPT):
+    """Types a line; what came until `expected`, with numbers of processes hidden."""
     os.write(master, line)
     text = until(expected).decode().replace("\r\n", "\n").removesuffix(PROMPT.decode())
-    text = re.sub(r"(\[\d\][+-]? *)\d{2,}", r"\1PID", text)
-    print(re.sub(r" +", " ", text), end="")
+    return re.sub(r" +", " ", re.sub(r"(\[\d\][+-]? *)\d{2,}", r"\1PID", text))
+
+
+def say(line, expected=PROMPT):
+    print(tell(line, expected), end="")
+
+
+def notice(what, line=b"\n"):
+    """Types `line`, then nothing until the shell, which tells before a prompt what it
+    has heard of, says `what`: how soon it hears of it is not settled."""
+    text, end = tell(line), time.monotonic() + 30
+    while what not in text:
+        if time.monotonic() > end:
+            sys.exit(f"waited for {what!r}, saw {text!r}")
+        time.sleep(0.05)
+        text += tell(b"\n")
+    print("".join(line + "\n" for line in text.split("\n") if line), end="")
 
 
 def running(name):
@@ -63,14 +79,15 @@ say(b"stty -echo; echo quiet\n")
 say(b"echo unseen\n")
 say(b"stty echo; stty -a | grep -c icanon\n")
 say(b"(sleep 50; echo never) &\n")
-say(b"kill %1; wait %1\n")
-say(b"cat | cat &\n")
-time.sleep(0.5)
-say(b"\n")
-say(b"kill %1; wait 2>/dev/null; true\n")
+notice("Terminated", b"kill %1\n")
+notice("Stopped", b"cat &\n")
+say(b"fg %1\n", b"cat\r\n")
+running("cat")
+say(b"heard\n", b"heard\r\nheard\r\n")
+say(b"\x03")
 say(b"trap 'echo resized' WINCH\n")
 termios.tcsetwinsize(master, (33, 77))
-print(until(b"resized\r\n"))
+notice("resized")
 say(b"stty size\n")
 os.write(master, b"exit 9\n")
 until(b"exit\r\n")

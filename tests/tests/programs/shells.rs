@@ -34,12 +34,11 @@ fn substitutions_and_coprocesses_of_bash_agree_with_linux() {
 }
 
 #[test]
-#[ignore = "the script's own timing is not settled, before Linux either"]
 fn jobs_on_a_terminal_stop_continue_and_die() {
     let script = include_str!("../../guest/scripts/jobs.py");
     let command = ["/usr/bin/python3", "-c", script];
     let outcome = Guest::new(&roots::system(), &command).agrees_with_linux();
-    for line in ["[1]+ Stopped sleep 100", "^C", "33 77", "exit 9"] {
+    for line in ["[1]+ Stopped sleep 100", "^C", "resized", "33 77", "exit 9"] {
         assert!(outcome.stdout.contains(line), "no {line}: {outcome:#?}");
     }
 }
