@@ -23,7 +23,6 @@ fn perl_agrees_with_linux() {
 }
 
 #[test]
-#[ignore = "not reliable: now and then a thread spins without end under the simulator"]
 fn python_agrees_with_linux() {
     let script = include_str!("../../guest/scripts/interpreter.py");
     let printed = agrees(&["/usr/bin/python3", "-c", script]);
