@@ -119,12 +119,29 @@ CASE(select_timeout_clears_the_sets)
 	CHECK_EQ(select(p[0] + 1, &set, NULL, NULL, &soon), 0);
 	CHECK(!FD_ISSET(p[0], &set));
 }
-CASE(select_bad_descriptor_is_ebadf)
+static void check_select_of_closed(int fd)
 {
 	fd_set set;
 	FD_ZERO(&set);
-	FD_SET(200, &set);
-	CHECK_ERR(select(201, &set, NULL, NULL, NULL), EBADF);
+	FD_SET(fd, &set);
+	CHECK_ERR(select(fd + 1, &set, NULL, NULL, NULL), EBADF);
+}
+CASE(select_closed_descriptor_is_ebadf)
+{
+	int p[2];
+	make_pipe(p);
+	close(p[0]);
+	check_select_of_closed(p[0]);
+}
+/* Beyond its table of descriptors, select sees nothing: dup2 makes the table grow. */
+CASE(select_closed_descriptor_of_a_grown_table_is_ebadf)
+{
+	int p[2];
+	make_pipe(p);
+	CHECK_EQ(dup2(p[0], 200), 200);
+	CHECK_EQ(close(200), 0);
+	check_select_of_closed(200);
+	check_select_of_closed(199);
 }
 CASE(select_negative_count_is_einval) { CHECK_ERR(select(-1, NULL, NULL, NULL, NULL), EINVAL); }
 CASE(epoll_level_stays_ready)

@@ -245,8 +245,9 @@ impl FdTable {
     #[must_use]
     pub fn fork(&self) -> Self {
         let slots = self.lock();
+        let used = slots.entries.iter().rposition(Option::is_some);
         let copy = Slots {
-            entries: slots.entries.clone(),
+            entries: slots.entries[..used.map_or(0, |last| last + 1)].to_vec(),
             lowest: slots.lowest,
         };
         Self::with(copy)
@@ -265,10 +266,17 @@ impl FdTable {
             .collect()
     }
 
-    /// Size of the table as `/proc/PID/status` shows it.
+    /// Size of the table: what `select` looks at, and `/proc/PID/status` shows. It
+    /// grows with the highest number, never shrinks, and is cut to what is open by
+    /// `fork` (Linux 6.12 `alloc_fdtable`, `sane_fdtable_size`).
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.lock().entries.len().next_multiple_of(64).max(64)
+        const FIRST: usize = 64;
+        const STEP: usize = 128;
+        match self.lock().entries.len() {
+            0..=FIRST => FIRST,
+            len => len.div_ceil(STEP).next_power_of_two() * STEP,
+        }
     }
 }
 
