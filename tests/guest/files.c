@@ -473,6 +473,32 @@ CASE(rlimit_fsize_stops_a_write)
 	CHECK_EQ(write(fd, "abcdef", 6), 4);
 	CHECK_ERR(write(fd, "x", 1), EFBIG);
 }
+CASE(rlimit_fsize_signals)
+{
+	struct rlimit limit = { 4, 4 };
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	int fd = scratch();
+	pid_t pid = fork();
+	if (!pid) {
+		_exit(pwrite(fd, "abcdef", 6, 2) == 2 && pwrite(fd, "x", 1, 4) == 1);
+	}
+	int status;
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+}
+CASE(rlimit_fsize_limits_growth_alone)
+{
+	struct rlimit limit = { 4, 4 };
+	int fd = scratch();
+	CHECK_EQ(ftruncate(fd, 100), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	CHECK_EQ(ftruncate(fd, 50), 0);
+	CHECK_ERR(ftruncate(fd, 51), EFBIG);
+	CHECK_ERR(fallocate(fd, 0, 0, 51), EFBIG);
+	CHECK_ERR(pwrite(fd, "x", 1, 10), EFBIG);
+	CHECK_EQ(ftruncate(fd, 4), 0);
+}
 CASE(rlimit_nofile_is_emfile)
 {
 	struct rlimit limit = { 20, 20 };

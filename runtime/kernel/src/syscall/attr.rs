@@ -21,7 +21,7 @@ use crate::mm::UserAddr;
 use crate::syscall::args::UserPath;
 use crate::task::Task;
 use crate::vfs::{
-    Access, Fallocate, Kind, Location, MAX_FILE_SIZE, SetAttr, SetTime, Timespec, WalkFlags,
+    Access, Fallocate, Inode, Kind, Location, MAX_FILE_SIZE, SetAttr, SetTime, Timespec, WalkFlags,
     may_access, set_attributes, truncate as truncate_path, truncate_inode, without_set_id,
 };
 
@@ -206,38 +206,37 @@ pub(crate) fn faccessat2(
     Ok(0)
 }
 
-/// A new size that the limit allows.
-fn size_arg(t: &Arc<Task>, size: i64) -> SysResult<u64> {
-    u64::try_from(size)
-        .map_err(|_| Errno::EINVAL.into())
-        .and_then(|size| {
-            if size > t.process().limits().soft(RLIMIT_FSIZE) {
-                raise(t, SIGXFSZ);
-                return Err(Errno::EFBIG.into());
-            }
-            Ok(size)
-        })
+/// A file may grow to `size` if the limit allows; it shrinks to any size (Linux 6.12
+/// `inode_newsize_ok`).
+fn check_growth(t: &Arc<Task>, inode: &dyn Inode, size: u64) -> SysResult<()> {
+    let is_beyond = size > t.process().limits().soft(RLIMIT_FSIZE);
+    if is_beyond && size > inode.attr()?.size {
+        raise(t, SIGXFSZ);
+        return Err(Errno::EFBIG.into());
+    }
+    Ok(())
 }
 
 /// `truncate(2)`.
 pub(crate) fn truncate(t: &Arc<Task>, path: UserPath, size: i64) -> SysResult {
-    let size = size_arg(t, size)?;
+    let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
     let at = walk(t, Fd(AT_FDCWD), &path_arg(t, path)?, WalkFlags::FOLLOW)?;
+    if at.inode().kind() == Kind::Regular {
+        check_growth(t, &**at.inode(), size)?;
+    }
     t.as_caller(|caller| truncate_path(caller, &at, size))?;
     Ok(0)
 }
 
 /// `ftruncate(2)`.
 pub(crate) fn ftruncate(t: &Arc<Task>, fd: Fd, size: i64) -> SysResult {
-    if size < 0 {
-        return Err(Errno::EINVAL.into());
-    }
+    let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
     let open = t.files()?.get(fd)?;
     let at = open.location();
     if at.inode().kind() != Kind::Regular || !open.flags().is_writable() {
         return Err(Errno::EINVAL.into());
     }
-    let size = size_arg(t, size)?;
+    check_growth(t, &**at.inode(), size)?;
     t.as_caller(|caller| truncate_inode(caller, at.inode(), size))?;
     inotify::modified(at);
     Ok(0)
@@ -284,7 +283,7 @@ pub(crate) fn fallocate(t: &Arc<Task>, fd: Fd, mode: u32, offset: i64, len: i64)
         .filter(|&end| end <= MAX_FILE_SIZE)
         .ok_or(Errno::EFBIG)?;
     if matches!(how, Fallocate::Extend | Fallocate::Zero) {
-        size_arg(t, i64::try_from(end).map_err(|_| Errno::EFBIG)?)?;
+        check_growth(t, &**inode, end)?;
     }
     inode
         .as_regular()

@@ -111,19 +111,20 @@ fn within_size_limit(t: &Arc<Task>, pos: u64, len: usize) -> SysResult<usize> {
     Ok(usize::try_from(limit - pos).unwrap_or(usize::MAX).min(len))
 }
 
-fn write_once(
-    t: &Arc<Task>,
-    open: &OpenFile,
-    buf: &mut UserBuf,
-    at: At,
-    how: IoFlags,
-) -> SysResult {
+/// What a call has still to write.
+struct Rest {
+    buf: UserBuf,
+    /// Bytes beyond the limit of file sizes, which are not in `buf` any more.
+    cut: usize,
+}
+
+fn write_once(t: &Arc<Task>, open: &OpenFile, rest: &mut Rest, at: At, how: IoFlags) -> SysResult {
     let is_regular = open.location().inode().kind() == Kind::Regular && open.file().is_seekable();
     t.as_caller(|caller| {
         at_offset(open, at, |pos| {
             // The file takes from a copy: an attempt that has to be repeated must
             // find its bytes again.
-            let mut source = buf.clone();
+            let mut source = rest.buf.clone();
             if is_regular {
                 let append = how.contains(IoFlags::APPEND);
                 let end = if append {
@@ -133,8 +134,10 @@ fn write_once(
                 };
                 source.limit(within_size_limit(t, end, source.len())?);
             }
+            let cut = rest.buf.len() - source.len();
             let n = open.file().try_write(caller, &mut source, pos, how)?;
-            *buf = source;
+            rest.buf = source;
+            rest.cut += cut;
             if is_regular {
                 drop_set_id(caller, open.location().inode())?;
             }
@@ -156,10 +159,13 @@ pub(super) async fn write_file(
     }
     let how = open.io_flags() | extra;
     let total = buf.len();
-    let mut rest = buf.clone();
+    let mut rest = Rest {
+        buf: buf.clone(),
+        cut: 0,
+    };
     let mut offset = at;
     let outcome = loop {
-        let before = rest.len();
+        let before = rest.buf.len();
         let written = match write_once(t, open, &mut rest, offset, how) {
             Err(AGAIN) if !how.contains(IoFlags::NONBLOCK) => {
                 let Some(queue) = open.file().wait_queue() else {
@@ -181,8 +187,9 @@ pub(super) async fn write_file(
             Err(error) => break Err(error),
         };
         // Files may count what they did not fetch (`/dev/null`).
-        if rest.len() == before || rest.is_empty() || count == 0 {
-            break Ok(if rest.len() == before { count } else { 0 });
+        if rest.buf.len() == before || rest.buf.is_empty() || count == 0 {
+            let is_fetched = rest.buf.len() != before;
+            break Ok(if is_fetched { 0 } else { count });
         }
         if how.contains(IoFlags::NONBLOCK) && open.file().wait_queue().is_some() {
             break Ok(0);
@@ -191,7 +198,7 @@ pub(super) async fn write_file(
             *pos += u64::try_from(count).unwrap_or(0);
         }
     };
-    let moved = total - rest.len();
+    let moved = total - rest.cut - rest.buf.len();
     let done = match outcome {
         Ok(unfetched) => Ok(moved + unfetched),
         Err(_) if moved > 0 => Ok(moved),
