@@ -127,6 +127,55 @@ CASE(setitimer_virtual_counts_work)
 		for (volatile int i = 0; i < 1000; i++)
 			;
 }
+static void work_until_hit(void)
+{
+	while (!hits)
+		for (volatile int i = 0; i < 1000; i++)
+			;
+}
+CASE(setitimer_prof_repeats_during_work)
+{
+	struct itimerval soon = { { 0, 10000 }, { 0, 10000 } };
+	signal(SIGPROF, on_signal);
+	CHECK_EQ(setitimer(ITIMER_PROF, &soon, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		hits = 0;
+		work_until_hit();
+	}
+}
+CASE(posix_timer_of_consumed_time_signals)
+{
+	timer_t timer;
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct itimerspec soon = { { 0, 0 }, { 0, 20000000 } };
+	signal(SIGUSR1, on_signal);
+	CHECK_EQ(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer), 0);
+	CHECK_EQ(timer_settime(timer, 0, &soon, NULL), 0);
+	work_until_hit();
+}
+CASE(limit_of_consumed_time_is_sigxcpu)
+{
+	struct rlimit limit = { 1, 3 };
+	signal(SIGXCPU, on_signal);
+	CHECK_EQ(setrlimit(RLIMIT_CPU, &limit), 0);
+	work_until_hit();
+	CHECK_EQ(getrlimit(RLIMIT_CPU, &limit), 0);
+	CHECK_EQ(limit.rlim_cur, 2);
+}
+CASE(hard_limit_of_consumed_time_kills)
+{
+	int status;
+	pid_t pid = fork();
+	if (!pid) {
+		struct rlimit limit = { 1, 1 };
+		setrlimit(RLIMIT_CPU, &limit);
+		signal(SIGXCPU, SIG_IGN);
+		for (;;)
+			;
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
 CASE(setitimer_bad_which_is_einval) { CHECK_ERR(getitimer(9, &(struct itimerval){ 0 }), EINVAL); }
 CASE(posix_timer_signals)
 {

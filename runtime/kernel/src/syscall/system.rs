@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 use linux_abi::capability::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
-use linux_abi::resource::{RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rlimit, Rusage};
+use linux_abi::resource::{
+    RLIMIT_CPU, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD, Rlimit, Rusage,
+};
 use linux_abi::system::{GRND_INSECURE, GRND_NONBLOCK, GRND_RANDOM, SysInfo, UTS_LEN, Utsname};
 use linux_abi::time::{NSEC_PER_SEC, Timeval};
 
@@ -128,6 +130,10 @@ pub(super) fn prlimit64(
     let before = limits.get(which(number))?;
     if let Some(new) = new {
         limits.set(which(number), new, mine.has_cap(CAP_SYS_RESOURCE))?;
+        if which(number) == RLIMIT_CPU {
+            let process = other.process();
+            process.timers.watch_limit(task.kernel(), process);
+        }
     }
     old.write_if(task, &before)?;
     Ok(0)

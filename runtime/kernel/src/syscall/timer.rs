@@ -94,7 +94,7 @@ pub(super) fn timer_create(
     }
     let timers = &task.process().timers;
     let limit = task.process().limits().soft(RLIMIT_SIGPENDING);
-    let number = timers.create(task.kernel(), clock, event, limit)?;
+    let number = timers.create(task.kernel(), clock, task.tid(), event, limit)?;
     if let Err(errno) = id.write(task, &number) {
         timers.delete(number);
         return Err(errno.into());

@@ -203,6 +203,7 @@ impl Task {
         };
         let process = Process::new(pid, actions, self.process.limits().fork());
         process.inherit(&self.process);
+        process.timers.watch_limit(&self.kernel, &process);
         process
     }
 

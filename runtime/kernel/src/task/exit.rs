@@ -27,7 +27,7 @@ impl Task {
     pub fn usage(&self) -> Usage {
         let load = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
         Usage {
-            user_ns: load(&self.user_ns),
+            user_ns: self.user_time.read(self.kernel.clock()),
             system_ns: load(&self.system_ns),
             voluntary: load(&self.voluntary_switches),
             involuntary: load(&self.involuntary_switches),

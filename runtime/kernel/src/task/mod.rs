@@ -12,6 +12,7 @@ mod clone;
 mod exec;
 mod exit;
 mod init;
+mod meter;
 mod process;
 mod reaper;
 mod robust;
@@ -43,6 +44,7 @@ use crate::wait::{WaitQueue, Wakeable};
 pub use clone::CloneRequest;
 pub use exec::ExecRequest;
 pub use init::FirstTask;
+pub use meter::Meter;
 pub use process::{ExitStatus, Process, Usage};
 pub use robust::RseqState;
 pub(crate) use run::Runner;
@@ -91,7 +93,7 @@ pub struct Task {
     /// Signal when the parent dies.
     pub parent_death_signal: AtomicI32,
     /// Processor time in the guest.
-    pub user_ns: AtomicU64,
+    pub user_time: Meter,
     /// Processor time in the kernel.
     pub system_ns: AtomicU64,
     /// Waits.
@@ -438,7 +440,7 @@ impl NewTask {
             rseq: Ranked::new(Rank::Fields, RseqState::default()),
             vfork_done: Ranked::new(Rank::Fields, None),
             parent_death_signal: AtomicI32::new(0),
-            user_ns: AtomicU64::new(0),
+            user_time: Meter::default(),
             system_ns: AtomicU64::new(0),
             voluntary_switches: AtomicU64::new(0),
             involuntary_switches: AtomicU64::new(0),

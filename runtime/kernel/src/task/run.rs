@@ -96,11 +96,10 @@ impl Runner {
         let clock = kernel.clock();
         let entered = clock.monotonic_ns();
         clock.publish(kernel.machine(), entered);
+        self.task.user_time.start(entered);
         let trap = cpu.run(&mut self.task.registers(), mm.space());
         let left = clock.monotonic_ns();
-        self.task
-            .user_ns
-            .fetch_add(left.saturating_sub(entered), Ordering::Relaxed);
+        self.task.user_time.stop(left);
         drop(mm);
         let step = self.handle(trap);
         let after = clock.monotonic_ns();

@@ -2,17 +2,18 @@
 //! Interval timers (`setitimer`) and POSIX timers (`timer_create`) of a process.
 //!
 //! An expiry sends a signal and arms the next period, without drift. Expiries that
-//! find the signal still pending are counted as overruns. Timers on processor time
-//! fire when a check at the end of a time slice, or the estimate of the earliest
-//! possible moment, finds the time used up.
+//! find the signal still pending are counted as overruns. A timer on processor time
+//! looks at the earliest moment at which the time can be used up, and again if it is
+//! not. The limit of processor time is such a timer too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
+use linux_abi::resource::{RLIM_INFINITY, RLIMIT_CPU, Rlimit};
 use linux_abi::signal::{
-    SI_KERNEL, SI_TIMER, SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGPROF,
-    SIGVTALRM, SigEvent, SigInfo,
+    SI_KERNEL, SI_TIMER, SIGALRM, SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SIGKILL,
+    SIGPROF, SIGVTALRM, SIGXCPU, SigEvent, SigInfo,
 };
 use linux_abi::time::{CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
 
@@ -20,8 +21,11 @@ use super::{Deadline, TimerHandle};
 use crate::kernel::Kernel;
 use crate::signal::Target;
 use crate::sync::{Rank, Ranked};
-use crate::task::Process;
+use crate::task::{Process, Usage};
 use crate::wait::Wakeable;
+
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
 
 /// What a timer measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub enum Basis {
     UserTime,
     /// User and system time of the process.
     CpuTime,
+    /// User and system time of another process.
+    ProcessTime(i32),
+    /// User and system time of a thread.
+    ThreadTime(i32),
 }
 
 /// When a timer fires, in nanoseconds of its basis.
@@ -61,6 +69,8 @@ struct Timer {
 /// The id of an interval timer, or of a POSIX timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimerId {
+    /// `RLIMIT_CPU`.
+    CpuLimit,
     /// `ITIMER_*`.
     Interval(i32),
     /// From `timer_create`.
@@ -104,13 +114,21 @@ impl Wakeable for Expiry {
     }
 }
 
+fn total(usage: &Usage) -> u64 {
+    usage.user_ns + usage.system_ns
+}
+
 fn now(kernel: &Kernel, process: &Process, basis: Basis) -> u64 {
     match basis {
         Basis::Clock(id) => kernel.clock().read(id).unwrap_or(0),
         Basis::UserTime => kernel.usage_of(process.pid()).user_ns,
-        Basis::CpuTime => {
-            let usage = kernel.usage_of(process.pid());
-            usage.user_ns + usage.system_ns
+        Basis::CpuTime => total(&kernel.usage_of(process.pid())),
+        Basis::ProcessTime(pid) => total(&kernel.usage_of(pid)),
+        Basis::ThreadTime(tid) => {
+            let table = kernel.processes().lock();
+            let thread = table.task(tid).map(Arc::clone);
+            drop(table);
+            thread.map_or(0, |thread| total(&thread.usage()))
         }
     }
 }
@@ -119,16 +137,20 @@ impl ProcessTimers {
     /// Creates a POSIX timer, one of `limit`; answers its number.
     ///
     /// # Errors
-    /// `EINVAL` for a clock or an event that cannot be, `EAGAIN` at the limit.
+    /// `EINVAL` for a clock or an event that cannot be, `EAGAIN` at the limit. `caller`
+    /// is the thread whose time `CLOCK_THREAD_CPUTIME_ID` means.
     pub fn create(
         &self,
         kernel: &Kernel,
         clock: i32,
+        caller: i32,
         event: Option<SigEvent>,
         limit: u64,
     ) -> Result<i32, Errno> {
         let basis = match clock {
-            CLOCK_PROCESS_CPUTIME_ID | CLOCK_THREAD_CPUTIME_ID => Basis::CpuTime,
+            CLOCK_PROCESS_CPUTIME_ID => Basis::CpuTime,
+            CLOCK_THREAD_CPUTIME_ID => Basis::ThreadTime(caller),
+            clock if clock < 0 => dynamic_basis(kernel, clock, caller)?,
             id => {
                 kernel.clock().read(id)?;
                 Basis::Clock(id)
@@ -219,7 +241,9 @@ impl ProcessTimers {
                 Ok(Basis::Clock(linux_abi::time::CLOCK_MONOTONIC))
             }
             TimerId::Interval(linux_abi::time::ITIMER_VIRTUAL) => Ok(Basis::UserTime),
-            TimerId::Interval(linux_abi::time::ITIMER_PROF) => Ok(Basis::CpuTime),
+            TimerId::Interval(linux_abi::time::ITIMER_PROF) | TimerId::CpuLimit => {
+                Ok(Basis::CpuTime)
+            }
             TimerId::Interval(_) => Err(Errno::EINVAL),
             TimerId::Posix(_) => {
                 let state = self.state.lock();
@@ -255,14 +279,36 @@ impl ProcessTimers {
             id,
             generation,
         };
-        let handle = kernel.timers().arm(deadline, Arc::new(expiry));
         let mut state = self.state.lock();
+        // Under the lock, for which the expiry waits: it must not find, and arm again,
+        // a timer that this would disarm by its return.
         let old = match state.timers.get_mut(&id) {
-            Some(timer) if timer.generation == generation => timer.handle.replace(handle),
-            _ => Some(handle),
+            Some(timer) if timer.generation == generation => {
+                let handle = kernel.timers().arm(deadline, Arc::new(expiry));
+                timer.handle.replace(handle)
+            }
+            _ => None,
         };
         drop(state);
         drop(old);
+    }
+
+    /// Watches over `RLIMIT_CPU`, which has been set or inherited.
+    pub fn watch_limit(&self, kernel: &Arc<Kernel>, process: &Arc<Process>) {
+        let seconds = process.limits().soft(RLIMIT_CPU);
+        let value = match seconds {
+            RLIM_INFINITY => 0,
+            seconds => seconds.max(1).saturating_mul(SECOND),
+        };
+        let setting = Setting {
+            value,
+            interval: SECOND,
+        };
+        let is_watched = self.state.lock().timers.contains_key(&TimerId::CpuLimit);
+        if value != 0 || is_watched {
+            // The basis of the limit exists.
+            let _ = self.set(kernel, process, TimerId::CpuLimit, setting, true);
+        }
     }
 
     fn expire(&self, kernel: &Arc<Kernel>, process: &Arc<Process>, id: TimerId, generation: u64) {
@@ -300,7 +346,10 @@ impl ProcessTimers {
         }
         let at = timer.next;
         drop(state);
-        if signal != 0 {
+        if id == TimerId::CpuLimit {
+            info.signo = signal_of_limit(process, time);
+        }
+        if info.signo != 0 {
             let _ = kernel.send_signal(process, info, target, u64::MAX);
         }
         if at != 0 {
@@ -363,11 +412,51 @@ impl ProcessTimers {
     }
 }
 
+/// What a clock measures whose id names a process or a thread of the caller, 0 for
+/// itself (Linux 6.12 `pid_for_clock`).
+fn dynamic_basis(kernel: &Kernel, clock: i32, caller: i32) -> Result<Basis, Errno> {
+    let (id, is_thread) = (!(clock >> 3), clock & 4 != 0);
+    let table = kernel.processes().lock();
+    match (id, is_thread) {
+        (0, true) => Ok(Basis::ThreadTime(caller)),
+        (0, false) => Ok(Basis::CpuTime),
+        (tid, true) => {
+            let (own, other) = (table.task(caller), table.task(tid));
+            let is_sibling = own.map(|task| task.pid()) == other.map(|task| task.pid());
+            is_sibling
+                .then_some(Basis::ThreadTime(tid))
+                .ok_or(Errno::EINVAL)
+        }
+        (pid, false) => {
+            table.get(pid).ok_or(Errno::EINVAL)?;
+            Ok(Basis::ProcessTime(pid))
+        }
+    }
+}
+
+/// `SIGXCPU` each second beyond the soft limit, which moves on; `SIGKILL` at the hard
+/// one (Linux 6.12 `check_process_timers`).
+fn signal_of_limit(process: &Process, used_ns: u64) -> i32 {
+    let Ok(limit) = process.limits().get(RLIMIT_CPU) else {
+        return SIGXCPU;
+    };
+    if used_ns >= limit.max.saturating_mul(SECOND) {
+        return SIGKILL;
+    }
+    let moved = Rlimit {
+        cur: (limit.cur.saturating_add(1)).min(limit.max),
+        max: limit.max,
+    };
+    // Not above the hard limit: nobody need be privileged.
+    let _ = process.limits().set(RLIMIT_CPU, moved, false);
+    SIGXCPU
+}
+
 fn interval_timer(basis: Basis) -> Timer {
     let signal = match basis {
         Basis::Clock(_) => SIGALRM,
         Basis::UserTime => SIGVTALRM,
-        Basis::CpuTime => SIGPROF,
+        _ => SIGPROF,
     };
     Timer {
         basis,
