@@ -418,3 +418,18 @@ CASE(process_vm_readv_reads_a_child)
 	CHECK_STR(text, "after");
 	kill(pid, SIGKILL);
 }
+CASE(process_vm_calls_stop_at_a_hole)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK_EQ(munmap(two + page, page), 0);
+	char mine[16] = "0123456789abcde";
+	struct iovec here = { mine, 16 }, there = { two + page - 4, 16 }, hole = { two + page, 16 };
+	CHECK_EQ(process_vm_writev(getpid(), &here, 1, &there, 1, 0), 4);
+	CHECK(!memcmp(two + page - 4, "0123", 4));
+	CHECK_EQ(process_vm_readv(getpid(), &here, 1, &there, 1, 0), 4);
+	CHECK_ERR(process_vm_readv(getpid(), &here, 1, &hole, 1, 0), EFAULT);
+	CHECK_ERR(process_vm_readv(getpid(), &here, 1, &there, 1, 1), EINVAL);
+	CHECK_ERR(process_vm_readv(1 << 21, &here, 1, &there, 1, 0), ESRCH);
+	CHECK_EQ(process_vm_readv(1 << 21, &here, 0, &there, 1, 0), 0);
+}

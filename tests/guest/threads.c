@@ -2,6 +2,7 @@
 /* Claims about threads: futexes, pthreads, robust lists, scheduling. */
 #include "case.h"
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
@@ -343,3 +344,26 @@ CASE(priority_limits_are_linux)
 CASE(set_tid_address_returns_the_tid) { int word; CHECK_EQ(syscall(SYS_set_tid_address, &word), getpid()); }
 CASE(robust_list_bad_length_is_einval) { CHECK_ERR(syscall(SYS_set_robust_list, NULL, 3), EINVAL); }
 CASE(membarrier_query_answers) { CHECK(syscall(SYS_membarrier, 0, 0, 0) >= 0); }
+static _Atomic int is_spinning;
+static void *spin(void *word)
+{
+	is_spinning = 1;
+	while (!atomic_load((_Atomic int *)word))
+		;
+	return NULL;
+}
+CASE(membarrier_must_be_announced)
+{
+	static _Atomic int go;
+	pthread_t thread;
+	CHECK_ERR(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), EPERM);
+	CHECK_ERR(syscall(SYS_membarrier, 1 << 20, 0, 0), EINVAL);
+	CHECK_ERR(syscall(SYS_membarrier, 0, 7, 0), EINVAL);
+	CHECK_EQ(syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0), 0);
+	pthread_create(&thread, NULL, spin, (void *)&go);
+	while (!is_spinning)
+		sched_yield();
+	CHECK_EQ(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0), 0);
+	go = 1;
+	pthread_join(thread, NULL);
+}

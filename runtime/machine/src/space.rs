@@ -203,6 +203,14 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Waits until each processor that runs in this space has come out: what any of them
+    /// did before is seen by the caller, and what it does next sees what the caller did.
+    pub fn synchronize(&self) {
+        std::sync::atomic::fence(Ordering::SeqCst);
+        self.registry.wait_until_out(self.id);
+        std::sync::atomic::fence(Ordering::SeqCst);
+    }
+
     /// Unmaps a range.
     pub fn unmap(&self, va: GuestAddr, len: u64) {
         let mut state = self.lock();

@@ -62,6 +62,13 @@ impl UserBuf {
         })
     }
 
+    /// The same addresses in another memory.
+    #[must_use]
+    pub fn in_memory(mut self, memory: UserMemory) -> Self {
+        self.memory = memory;
+        self
+    }
+
     /// Moves at most `limit` bytes more.
     pub fn limit(&mut self, limit: usize) {
         self.remaining = self.remaining.min(limit);

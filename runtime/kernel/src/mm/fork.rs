@@ -5,6 +5,8 @@
 //! are not in memory are not copied at all, so the cost is that of the tables.
 //! Linux 6.12 `kernel/fork.c` (`dup_mmap`).
 
+use std::sync::atomic::Ordering;
+
 use elfuse_machine::{OutOfMemory, Share};
 
 use super::{GuestAddr, Mm, VmaFlags};
@@ -43,6 +45,8 @@ impl Mm {
         mine.exe = exe;
         mine.data_bytes = data;
         drop(mine);
+        let announced = self.barriers.load(Ordering::Relaxed);
+        child.barriers.store(announced, Ordering::Relaxed);
         Ok(child)
     }
 }

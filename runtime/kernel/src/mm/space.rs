@@ -6,7 +6,7 @@
 //! [`Mm`] (rank [`Rank::Memory`]) orders changes of the areas and faults.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use elfuse_machine::{AddressSpace, Machine};
 
@@ -110,6 +110,8 @@ pub struct Mm {
     state: Ranked<State>,
     pub(super) minor_faults: AtomicU64,
     pub(super) major_faults: AtomicU64,
+    /// Kinds of `membarrier` that the program has announced.
+    pub(crate) barriers: AtomicU32,
     _counted: Counted,
 }
 
@@ -138,6 +140,7 @@ impl Mm {
             state: Ranked::new(Rank::Memory, state),
             minor_faults: AtomicU64::new(0),
             major_faults: AtomicU64::new(0),
+            barriers: AtomicU32::new(0),
             _counted: gauge::SPACES.count(),
         })
     }

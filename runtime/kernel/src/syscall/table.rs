@@ -12,8 +12,8 @@ use linux_abi::Errno;
 use super::args::{FromArg, UserPath, UserPtr, UserStr};
 use super::{
     Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, ioprio, link,
-    memory, message, mount, open, pidfd, poll, process, rw, sched, signal, socket, stat, system,
-    time, timer, xattr,
+    membarrier, memory, message, mount, open, pidfd, poll, process, process_vm, rw, sched, signal,
+    socket, stat, system, time, timer, xattr,
 };
 use crate::file::Fd;
 use crate::mm::UserAddr;
@@ -298,10 +298,13 @@ syscalls! {
     261 prlimit64(pid: i32, which: u32, new: UserPtr<linux_abi::resource::Rlimit>, old: UserPtr<linux_abi::resource::Rlimit>) => sync system::prlimit64;
     267 syncfs(fd: Fd) => sync copy::syncfs;
     269 sendmmsg(fd: Fd, messages: UserPtr<linux_abi::socket::MMsgHdr>, count: u32, flags: u32) => async message::sendmmsg;
+    270 process_vm_readv(pid: i32, local: UserAddr, local_count: usize, remote: UserAddr, remote_count: usize, flags: u64) => sync process_vm::process_vm_readv;
+    271 process_vm_writev(pid: i32, local: UserAddr, local_count: usize, remote: UserAddr, remote_count: usize, flags: u64) => sync process_vm::process_vm_writev;
     276 renameat2(old_fd: Fd, old_path: UserPath, new_fd: Fd, new_path: UserPath, flags: u32) => sync link::renameat2;
     278 getrandom(buf: UserAddr, len: usize, flags: u32) => sync system::getrandom;
     279 memfd_create(name: UserStr, flags: u32) => sync events::memfd_create;
     281 execveat(dir: Fd, path: UserPath, argv: UserPtr<u64>, envp: UserPtr<u64>, flags: u32) => async process::execveat;
+    283 membarrier(command: i32, flags: u32, cpu: i32) => sync membarrier::membarrier;
     284 mlock2(addr: u64, len: u64, flags: u32) => sync memory::mlock2;
     285 copy_file_range(input: Fd, in_offset: UserPtr<i64>, out: Fd, out_offset: UserPtr<i64>, len: usize, flags: u32) => async copy::copy_file_range;
     286 preadv2(fd: Fd, iov: UserAddr, count: usize, offset: i64, high: u64, flags: u32) => async rw::preadv2;
