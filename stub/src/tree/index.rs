@@ -85,10 +85,9 @@ impl Index {
         (entry.kind == Kind::Symlink).then(|| entry.link.clone())
     }
 
-    pub(super) fn xattr(&self, node: NodeId, attribute: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn xattrs(&self, node: NodeId) -> Vec<(Vec<u8>, Vec<u8>)> {
         let (_, entry) = self.resolve(node);
-        let found = entry.xattrs.iter().find(|(name, _)| name == attribute);
-        found.map(|(_, value)| value.clone())
+        entry.xattrs.clone()
     }
 
     pub(super) fn list(&self, dir: NodeId) -> Vec<HostEntry> {

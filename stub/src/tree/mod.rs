@@ -14,7 +14,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use elfuse_machine::host::{
-    HostDir, HostEntry, HostFile, HostFsStat, HostNode, HostOpen, HostSetAttr, HostStat, open_root,
+    HostDir, HostEntry, HostFile, HostFsStat, HostNode, HostOpen, HostSetAttr, HostStat,
+    HostXattrs, open_root,
 };
 use elfuse_payload::extract::host_name;
 use elfuse_payload::layer::LayerReader;
@@ -141,9 +142,9 @@ impl HostDir for ImageDir {
         self.tree.index.link(node).ok_or(Errno::EINVAL)
     }
 
-    fn xattr(&self, name: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-        let node = self.child(name)?;
-        Ok(self.tree.index.xattr(node, attribute))
+    fn xattrs(&self, name: Option<&[u8]>) -> Result<HostXattrs, Errno> {
+        let node = name.map_or(Ok(self.node), |name| self.child(name))?;
+        Ok(self.tree.index.xattrs(node))
     }
 
     fn fs_stat(&self) -> Result<HostFsStat, Errno> {

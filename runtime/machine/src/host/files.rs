@@ -125,6 +125,9 @@ pub struct HostFsStat {
     pub files_free: u64,
 }
 
+/// Extended attributes: name and value.
+pub type HostXattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An open directory of the host.
 pub trait HostDir: Any + Send + Sync {
     /// Opens a directory in this one.
@@ -200,12 +203,11 @@ pub trait HostDir: Any + Send + Sync {
     /// `EIO`.
     fn fs_stat(&self) -> Result<HostFsStat, Errno>;
 
-    /// An extended attribute of a regular file or directory in this one; `None`
-    /// when it has none of that name.
+    /// The extended attributes of a file in this one, or its own: name and value.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` where the host has none.
-    fn xattr(&self, name: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno>;
+    /// As `lstat(2)`; `EOPNOTSUPP` where the host has none.
+    fn xattrs(&self, name: Option<&[u8]>) -> Result<HostXattrs, Errno>;
 }
 
 /// An open regular file of the host.

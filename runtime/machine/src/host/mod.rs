@@ -21,5 +21,6 @@ pub use clock::{HostClock, HostRandom, SystemHost};
 pub use errno::from_host;
 pub use files::{
     HostDir, HostEntry, HostFile, HostFsStat, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
+    HostXattrs,
 };
 pub use unix::open_root;

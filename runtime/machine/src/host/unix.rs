@@ -17,11 +17,12 @@ use rustix::fs::{
 use super::errno::from_host;
 use super::files::{
     HostDir, HostEntry, HostFile, HostFsStat, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
+    HostXattrs,
 };
 
 /// Longest target of a symbolic link.
 const LINK_MAX: usize = 4096;
-/// Longest extended attribute.
+/// Longest extended attribute, and longest list of their names.
 const XATTR_MAX: usize = 65536;
 
 /// Opens a directory of the host, as the root of what a guest may reach. This
@@ -259,18 +260,17 @@ impl HostDir for UnixDir {
         })
     }
 
-    fn xattr(&self, name: &[u8], attribute: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
-        let fd = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
-        let attribute = CString::new(attribute).map_err(|_| Errno::EINVAL)?;
-        let mut value = vec![0; XATTR_MAX];
-        match fs::fgetxattr(&fd, attribute, value.as_mut_slice()) {
-            Ok(len) => {
-                value.truncate(len);
-                Ok(Some(value))
-            }
-            Err(error) if is_no_attribute(error) => Ok(None),
-            Err(error) => Err(from_host(error)),
+    fn xattrs(&self, name: Option<&[u8]>) -> Result<HostXattrs, Errno> {
+        let Some(name) = name else {
+            return list_xattrs(self.fd.as_fd());
+        };
+        // Opening a device may do something, and a link cannot be opened.
+        let kind = self.stat(Some(name))?.kind;
+        if !matches!(kind, HostKind::Regular | HostKind::Directory) {
+            return Ok(Vec::new());
         }
+        let file = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+        list_xattrs(file.as_fd())
     }
 }
 
@@ -285,6 +285,23 @@ impl UnixDir {
         let fd = fs::openat(&self.fd, name, flags, Mode::empty()).map_err(from_host)?;
         fs::fchmod(&fd, mode).map_err(from_host)
     }
+}
+
+fn list_xattrs(file: BorrowedFd<'_>) -> Result<HostXattrs, Errno> {
+    let mut names = vec![0; XATTR_MAX];
+    let length = fs::flistxattr(file, names.as_mut_slice()).map_err(from_host)?;
+    names.truncate(length);
+    let mut value = vec![0; XATTR_MAX];
+    let mut xattrs = Vec::new();
+    for name in names.split(|&byte| byte == 0).filter(|n| !n.is_empty()) {
+        match fs::fgetxattr(file, name, value.as_mut_slice()) {
+            Ok(length) => xattrs.push((name.to_vec(), value[..length].to_vec())),
+            // Removed meanwhile.
+            Err(error) if is_no_attribute(error) => {}
+            Err(error) => return Err(from_host(error)),
+        }
+    }
+    Ok(xattrs)
 }
 
 /// Linux calls a missing attribute `ENODATA` (61), Darwin `ENOATTR` (93). Each

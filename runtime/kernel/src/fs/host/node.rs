@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use elfuse_machine::host::{
-    HostDir, HostFile, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
+    HostDir, HostFile, HostKind, HostNode, HostOpen, HostSetAttr, HostStat, HostXattrs,
 };
 use linux_abi::Errno;
 use linux_abi::stat::make_dev;
@@ -19,7 +19,7 @@ use crate::file::{Caller, IoSink, IoSource};
 use crate::mm::{MapError, Mappable, Page};
 use crate::vfs::{
     Attachments, Attr, DirEntry, Directory, Inode, Kind, NewKind, NewNode, Regular, SetAttr,
-    SetTime, Timespec,
+    SetTime, Timespec, XattrSet, Xattrs,
 };
 
 /// Bytes moved at a time.
@@ -220,6 +220,20 @@ impl HostInode {
         place.dir.handle()?.stat(Some(&place.name))
     }
 
+    fn xattrs(&self) -> Result<HostXattrs, Errno> {
+        let xattrs = if self.kind == Kind::Directory {
+            self.handle()?.xattrs(None)
+        } else {
+            let place = self.place()?;
+            place.dir.handle()?.xattrs(Some(&place.name))
+        };
+        match xattrs {
+            // A host without attributes stores files that have none.
+            Err(Errno::EOPNOTSUPP) => Ok(Vec::new()),
+            xattrs => xattrs,
+        }
+    }
+
     fn read_listing(&self) -> Result<Listing, Errno> {
         let handle = self.handle()?;
         let mut listing = Listing::new();
@@ -327,6 +341,11 @@ impl Inode for HostInode {
         &self.attachments
     }
 
+    /// Those of an image; what the host keeps with the user's own files is its business.
+    fn as_xattrs(&self) -> Option<&dyn Xattrs> {
+        (self.shared.mode == HostMode::Immutable).then_some(self)
+    }
+
     fn as_dir(&self) -> Option<&dyn Directory> {
         (self.kind == Kind::Directory).then_some(self as &dyn Directory)
     }
@@ -341,6 +360,26 @@ impl Inode for HostInode {
         }
         let place = self.place()?;
         place.dir.handle()?.read_link(&place.name)
+    }
+}
+
+impl Xattrs for HostInode {
+    fn get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let all = self.xattrs()?;
+        let found = all.into_iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value).ok_or(Errno::ENODATA)
+    }
+
+    fn set(&self, _name: &[u8], _value: &[u8], _how: XattrSet) -> Result<(), Errno> {
+        Err(Errno::EROFS)
+    }
+
+    fn list(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        Ok(self.xattrs()?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn remove(&self, _name: &[u8]) -> Result<(), Errno> {
+        Err(Errno::EROFS)
     }
 }
 

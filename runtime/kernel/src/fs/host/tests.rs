@@ -11,7 +11,7 @@ use linux_abi::fcntl::{OpenFlags, Resolve};
 use super::{HostFs, HostMode};
 use crate::fs::overlay::OverlayFs;
 use crate::vfs::testing::{World, ticking, tmpfs};
-use crate::vfs::{FileSystem, RenameFlags, WalkFlags};
+use crate::vfs::{FileSystem, RenameFlags, WalkFlags, XattrSet};
 
 fn mount(path: &Path, mode: HostMode) -> std::sync::Arc<dyn FileSystem> {
     HostFs::new(7, open_root(path).unwrap(), mode, ticking(), None).unwrap()
@@ -75,4 +75,36 @@ fn overlay_keeps_the_host_directory_as_it_is() {
     world.unlink("/e/f").unwrap();
     assert_eq!(world.list("/e").unwrap(), Vec::<String>::new());
     assert_eq!(std::fs::read(temp.path().join("d/f")).unwrap(), b"lower");
+}
+
+/// In an image its own attributes count, in the user's directories the host's are hidden.
+#[test]
+fn attributes_of_an_image_are_seen_and_follow_a_copied_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("f");
+    std::fs::write(&file, "lower").unwrap();
+    let set = |name: &str, value: &[u8]| {
+        rustix::fs::setxattr(&file, name, value, rustix::fs::XattrFlags::empty())
+    };
+    set("user.note", b"kept").unwrap();
+
+    let lower = mount(temp.path(), HostMode::Immutable);
+    let plain = World::new(lower.clone());
+    let at = plain.at("/f").unwrap();
+    let xattrs = at.inode().as_xattrs().unwrap();
+    assert_eq!(xattrs.list().unwrap(), [b"user.note"]);
+    assert_eq!(xattrs.get(b"user.note").unwrap(), b"kept");
+    assert_eq!(xattrs.get(b"user.other"), Err(Errno::ENODATA));
+    assert_eq!(xattrs.set(b"user.x", b"", XattrSet::Any), Err(Errno::EROFS));
+
+    let world = World::new(OverlayFs::new(4, tmpfs(3), &lower).unwrap());
+    world.append("/f", b" and upper").unwrap();
+    let at = world.at("/f").unwrap();
+    let xattrs = at.inode().as_xattrs().unwrap();
+    assert_eq!(xattrs.get(b"user.note").unwrap(), b"kept");
+    xattrs.remove(b"user.note").unwrap();
+    assert_eq!(xattrs.get(b"user.note"), Err(Errno::ENODATA));
+
+    let live = World::new(mount(temp.path(), HostMode::Live));
+    assert!(live.at("/f").unwrap().inode().as_xattrs().is_none());
 }

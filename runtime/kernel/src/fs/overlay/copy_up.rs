@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 use linux_abi::Errno;
 
 use super::node::OverlayNode;
-use super::{Key, set_origin, set_xattr};
+use super::{Key, PRIVATE_PREFIX, set_origin, set_xattr};
 use crate::file::{IoSource, SliceSource, VecSink};
 use crate::vfs::{Inode, Kind, NewKind, NewNode, Regular, SetAttr, SetTime};
 
@@ -21,7 +21,8 @@ const CHUNK: usize = 1 << 20;
 /// Gives `to` the owner, mode, attributes and times of `from`.
 pub(super) fn copy_metadata(from: &Arc<dyn Inode>, to: &Arc<dyn Inode>) -> Result<(), Errno> {
     if let (Some(source), Some(_)) = (from.as_xattrs(), to.as_xattrs()) {
-        for name in source.list()? {
+        let is_ours = |name: &Vec<u8>| name.starts_with(PRIVATE_PREFIX);
+        for name in source.list()?.into_iter().filter(|name| !is_ours(name)) {
             match set_xattr(to, &name, &source.get(&name)?) {
                 // Like overlayfs: what the upper layer cannot keep is left behind.
                 Ok(()) | Err(Errno::EOPNOTSUPP) => {}
