@@ -333,6 +333,12 @@ impl Kernel {
         self.finished.notify_all();
     }
 
+    /// Has the first process ended?
+    pub(crate) fn is_finishing(&self) -> bool {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.is_some()
+    }
+
     /// There is no processor to run anything on.
     pub(crate) fn give_up(&self) {
         let mut slot = self.status.lock().unwrap_or_else(PoisonError::into_inner);

@@ -92,8 +92,11 @@ pub(super) fn load(
         argv: command.argv,
         envp: command.env,
     };
-    start(&task, args)?;
-    Ok(task)
+    let started = start(&task, args);
+    if started.is_err() {
+        task.abandon();
+    }
+    started.map(|()| task)
 }
 
 fn enter(fs: &FsContext, cred: &FsCred, path: &[u8]) -> Result<(), BootError> {

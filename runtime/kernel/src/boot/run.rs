@@ -6,12 +6,15 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::signal::{SI_USER, SigInfo};
+use linux_abi::signal::{SI_USER, SIGKILL, SigInfo};
 
-use super::{BootError, Booted};
+use super::program::{self, Command, Place};
+use super::{BootError, Booted, standard_files};
+use crate::file::File;
 use crate::kernel::Kernel;
+use crate::limits::Limits;
 use crate::signal::Target;
-use crate::task::ExitStatus;
+use crate::task::{AtEnd, ExitStatus};
 use crate::tty::console::Console;
 
 /// The process that a guest begins with.
@@ -43,6 +46,37 @@ impl Booted {
         let info = SigInfo::new(number, SI_USER).with_sender(0, 0);
         self.kernel
             .send_signal(&process, info, Target::Process, u64::MAX)
+    }
+
+    /// Starts a program beside the first one, in a session of its own; `at_end` is
+    /// told how it ends. Answers its pid.
+    ///
+    /// # Errors
+    /// [`BootError`]; `at_end` is then not called.
+    pub fn start_beside(
+        &self,
+        command: Command,
+        [input, output, error]: [Arc<dyn File>; 3],
+        limits: Limits,
+        at_end: AtEnd,
+    ) -> Result<i32, BootError> {
+        let files = Some([input, output, error]);
+        let place = Place {
+            files: standard_files(self.kernel.files(), files),
+            limits,
+            parent: 0,
+        };
+        let task = program::load(&self.kernel, command, place, |task| {
+            task.process().set_at_end(at_end);
+        })?;
+        // The first program may have ended meanwhile, which ends all that it finds.
+        if self.kernel.is_finishing() {
+            task.signals().start_group_exit(ExitStatus::Signal {
+                signal: SIGKILL,
+                dumps_core: false,
+            });
+        }
+        Ok(task.pid())
     }
 
     /// Runs the processors until the first program has ended.

@@ -154,6 +154,9 @@ impl Kernel {
             self.finish(status);
         }
         self.notify_parent_of_end(pid);
+        if let Some(at_end) = process.take_at_end() {
+            at_end(status);
+        }
     }
 
     /// Tells the parent, or buries the process at once when the parent does not care.

@@ -45,7 +45,7 @@ pub use clone::CloneRequest;
 pub use exec::ExecRequest;
 pub use init::FirstTask;
 pub use meter::Meter;
-pub use process::{ExitStatus, Process, Usage};
+pub use process::{AtEnd, ExitStatus, Process, Usage};
 pub use robust::RseqState;
 pub(crate) use run::Runner;
 pub use session::{KernelGroups, Session};

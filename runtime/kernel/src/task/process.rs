@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the threads of a process share for life.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use linux_abi::wait::{status_exited, status_killed};
 
@@ -80,6 +80,9 @@ impl Usage {
     }
 }
 
+/// Told how a process ended; called once, on the thread that ended it.
+pub type AtEnd = Box<dyn FnOnce(ExitStatus) + Send>;
+
 /// What the threads of a process share.
 pub struct Process {
     pid: i32,
@@ -89,6 +92,8 @@ pub struct Process {
     child_changed: WaitQueue,
     /// Woken when a thread is gone, and when the process is (`pidfd`, `execve`).
     thread_gone: WaitQueue,
+    /// Somebody outside of the guest who waits for its end.
+    at_end: Mutex<Option<AtEnd>>,
     /// Interval timers and POSIX timers.
     pub timers: ProcessTimers,
     /// `personality`.
@@ -110,6 +115,7 @@ impl Process {
             limits,
             child_changed: WaitQueue::new(),
             thread_gone: WaitQueue::new(),
+            at_end: Mutex::new(None),
             timers: ProcessTimers::default(),
             personality: AtomicU32::new(0),
             dumpable: AtomicU32::new(1),
@@ -147,6 +153,18 @@ impl Process {
     #[must_use]
     pub fn thread_gone(&self) -> &WaitQueue {
         &self.thread_gone
+    }
+
+    /// Has `at_end` called when it ends.
+    pub(crate) fn set_at_end(&self, at_end: AtEnd) {
+        *self.at_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(at_end);
+    }
+
+    pub(super) fn take_at_end(&self) -> Option<AtEnd> {
+        self.at_end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     pub(super) fn inherit(&self, parent: &Self) {
