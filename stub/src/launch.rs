@@ -6,6 +6,7 @@
 //! exists; users are looked up in the files as the guest will see them; the
 //! terminal becomes raw last and is put back first.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use rustix::process::Resource;
 use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
 use crate::debug::Steps;
+use crate::named::{Named, Origin, detach};
 use crate::options::{Options, Tmpfs, Ulimit, Volume};
 use crate::persist::Place;
 use crate::signals::{self, Signal};
@@ -38,8 +40,6 @@ const DEFAULT_MEMORY: u64 = 2 << 30;
 const DEFAULT_TASKS: usize = 4096;
 /// Host descriptors that are asked for: `OPEN_MAX`, the most that every Mac gives.
 const MAX_DESCRIPTORS: u64 = 10240;
-/// The longest `/etc/passwd` or `/etc/group` that is read.
-const MAX_USERS: usize = 4 << 20;
 
 /// Runs the image's program to its end.
 ///
@@ -48,8 +48,21 @@ const MAX_USERS: usize = 4 << 20;
 pub(crate) fn image(
     host: &Host<'_>,
     payload: &Payload,
+    program: &Path,
     options: &Options,
+    out: &mut dyn Write,
 ) -> Result<u8, StubError> {
+    if options.is_detached {
+        if options.is_traced {
+            let why = "a trace needs somebody who reads it: leave out --detach";
+            return Err(OptionError::Refused("strace", why).into());
+        }
+        if !detach::is_second() {
+            return Ok(detach::start_second(out).map_err(HostError::Detach)?);
+        }
+        detach::leave_session().map_err(HostError::Detach)?;
+    }
+    let named = Named::claim(options, program)?;
     let config = ImageConfig::parse(payload.config())?;
     let share = payload.provenance().cli.then(working_dir::find);
     let share = share.transpose()?;
@@ -64,7 +77,11 @@ pub(crate) fn image(
         let root: Arc<dyn HostDir> = tree::root(image).map_err(CacheError::Root)?;
         Ok(root)
     };
-    let extras = Extras { share, place };
+    let extras = Extras {
+        share,
+        place,
+        named,
+    };
     run(host, config, root, extras, options)
 }
 
@@ -80,6 +97,10 @@ pub(crate) fn directory(host: &Host<'_>, root: &Path, options: &Options) -> Resu
         })?;
         Ok(dir)
     };
+    if options.is_detached || options.name.is_some() {
+        let why = "only runs of bundles have names";
+        return Err(OptionError::Refused("name", why).into());
+    }
     if options.persist.is_some() {
         let why = "what is written can be kept for bundles only";
         return Err(OptionError::Refused("persist", why).into());
@@ -100,13 +121,15 @@ struct Extras {
     share: Option<working_dir::Share>,
     /// Where what is written is kept.
     place: Option<Place>,
+    /// What others find it by.
+    named: Option<Named>,
 }
 
 fn run(
     host: &Host<'_>,
     config: ImageConfig,
     root: impl FnOnce() -> Result<Arc<dyn HostDir>, StubError>,
-    extras: Extras,
+    mut extras: Extras,
     options: &Options,
 ) -> Result<u8, StubError> {
     let hypervisor = host.hypervisor.ok_or(HostError::NoHypervisor)?;
@@ -117,6 +140,9 @@ fn run(
     let steps = Steps::new(options.explains);
     let mut run = config.merge(options, terminal, &host_variable)?;
     steps.note(|| format!("run: {}", debug::words(&run.argv)));
+    if let Some(named) = &mut extras.named {
+        named.describe(&run);
+    }
     let root = root()?;
     allow_descriptors();
     steps.note(|| "the image is unpacked".to_owned());
@@ -136,7 +162,11 @@ fn run(
         fill,
         clock: system.clone(),
         random: system,
-        stdio: terminal::stdio(terminal).map_err(HostError::Io)?,
+        stdio: match extras.named.as_ref().and_then(Named::log) {
+            Some(log) => terminal::logged(&log),
+            None => terminal::stdio(terminal),
+        }
+        .map_err(HostError::Io)?,
     };
     let prepared = prepare(&machine, parts).map_err(StartError::Boot)?;
     mount(prepared.files(), options, extras.share, &mut run)?;
@@ -147,11 +177,18 @@ fn run(
         )
     });
     let upper = Arc::clone(prepared.upper());
-    let booted = start(prepared, options, run, host.cpus, &steps)?;
-    let status = attend(&Arc::new(booted), &machine, pending, options)?;
+    let (booted, origin) = start(prepared, options, run, host.cpus, &steps)?;
+    let booted = Arc::new(booted);
+    if let Some(named) = &extras.named {
+        named.publish(&booted, origin)?;
+    }
+    let status = attend(&booted, &machine, pending, options)?;
     steps.note(|| format!("the program has ended: {status}"));
     if let Some(place) = extras.place {
         place.keep(&upper)?;
+    }
+    if let Some(named) = extras.named {
+        named.finish(status)?;
     }
     Ok(status)
 }
@@ -247,9 +284,9 @@ fn start(
     mut run: Run,
     cpus: usize,
     steps: &Steps,
-) -> Result<Booted, StartError> {
+) -> Result<(Booted, Origin), StartError> {
     let read = |path: &[u8]| {
-        let text = prepared.files().read_file(path, MAX_USERS);
+        let text = prepared.files().read_file(path, users::MAX_USERS);
         text.unwrap_or_default()
     };
     let user = users::resolve(&run.user, &read(b"/etc/passwd"), &read(b"/etc/group"))?;
@@ -276,7 +313,13 @@ fn start(
         set.map_err(StartError::Limit)?;
     }
     let hostname = options.hostname.clone();
-    Ok(prepared.start(Program {
+    let origin = Origin {
+        env: run.env.clone(),
+        cwd: run.cwd.clone(),
+        user: run.user,
+        limits: limits.fork(),
+    };
+    let booted = prepared.start(Program {
         command: Command {
             argv: run.argv,
             env: run.env,
@@ -296,7 +339,8 @@ fn start(
         } else {
             First::Program
         },
-    })?)
+    })?;
+    Ok((booted, origin))
 }
 
 /// Stays with the guest until it has ended.

@@ -18,6 +18,7 @@ mod error;
 mod extract;
 mod launch;
 mod locate;
+mod named;
 mod options;
 mod persist;
 mod secrets;
@@ -126,7 +127,7 @@ fn perform(
     out: &mut dyn Write,
 ) -> Result<u8, StubError> {
     match &options.action {
-        None => return launch::image(host, payload, options),
+        None => return launch::image(host, payload, program, options, out),
         Some(Action::Help) => out.write_all(options::help().as_bytes())?,
         Some(Action::Version) => version(host, out)?,
         Some(Action::Inspect) if options.is_json => describe::json(payload, out)?,

@@ -38,6 +38,15 @@ pub(crate) fn stdio(terminal: Terminal) -> std::io::Result<Stdio> {
     ]))
 }
 
+/// The streams of a guest that nobody looks at: no input, and a log.
+pub(crate) fn logged(log: &elfuse_runs::log::Log) -> std::io::Result<Stdio> {
+    Ok(Stdio::Files([
+        HostInput::start(std::io::empty())?,
+        HostOutput::new(log.clone()),
+        HostOutput::new(log.clone()),
+    ]))
+}
+
 /// Shows output on the host's standard output.
 struct Screen;
 

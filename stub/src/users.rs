@@ -5,6 +5,9 @@
 
 use crate::StartError;
 
+/// The longest `/etc/passwd` or `/etc/group` that is read.
+pub(crate) const MAX_USERS: usize = 4 << 20;
+
 /// Who the program is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct User {

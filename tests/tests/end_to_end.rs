@@ -10,5 +10,7 @@ mod common;
 mod files;
 #[path = "end_to_end/init.rs"]
 mod init;
+#[path = "end_to_end/named.rs"]
+mod named;
 #[path = "end_to_end/run.rs"]
 mod run;

@@ -8,15 +8,18 @@
 mod build;
 mod cat;
 mod diff;
+mod exec;
 mod export;
 mod extract;
 mod fetch;
 mod inspect;
 mod list;
+mod logs;
 mod output;
 mod pull;
 mod push;
 mod run;
+mod runs;
 mod sbom;
 mod store;
 mod stub;
@@ -39,6 +42,8 @@ pub enum Outcome {
     Success,
     /// 1: `diff` found a difference, `verify` found damage.
     Difference,
+    /// What a program that `exec` started ended with.
+    Status(u8),
 }
 
 /// Exit code of any error but those of the command line itself, which is 2.
@@ -93,6 +98,14 @@ enum Command {
     Pull(pull::PullArgs),
     /// Run a bundle: on Linux in the simulator, on a Mac as it is
     Run(run::RunArgs),
+    /// List runs that have a name
+    Ps(runs::PsArgs),
+    /// End runs by name
+    Stop(runs::StopArgs),
+    /// Print what a detached run has printed
+    Logs(logs::LogsArgs),
+    /// Start a program beside the one of a run
+    Exec(exec::ExecArgs),
     /// Describe a bundle, or an image in the store
     Inspect(inspect::InspectArgs),
     /// Check every byte of a bundle
@@ -145,6 +158,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::Difference) => ExitCode::from(1),
+        Ok(Outcome::Status(status)) => ExitCode::from(status),
         Err(error) => {
             output::print_error(&error);
             ExitCode::from(FAILURE)
@@ -180,6 +194,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         None => build::run(&cli.build, global),
         Some(Command::Pull(args)) => pull::run(&args, global),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Ps(args)) => runs::ps(&args),
+        Some(Command::Stop(args)) => runs::stop(&args),
+        Some(Command::Logs(args)) => logs::run(&args),
+        Some(Command::Exec(args)) => exec::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, global),
         Some(Command::Verify(args)) => verify::run(&args, global),
         Some(Command::List(args)) => list::run(&args),

@@ -51,6 +51,12 @@ pub enum StartError {
         /// What the host said.
         source: io::Error,
     },
+    /// A program beside the first one came without its three streams.
+    #[error("start a program: no standard streams came with the request")]
+    Streams,
+    /// The host gives no thread or pipe for a program's input.
+    #[error("read a program's input: {0}")]
+    Thread(#[source] io::Error),
     /// The root directory cannot be opened.
     #[error("open root directory {}: {errno}", path.display())]
     Directory {
@@ -79,7 +85,7 @@ impl StartError {
     }
 
     /// Exit status, as `docker run` has it.
-    pub(super) fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Boot(error) => error.exit_status(),
             _ => super::OWN_FAILURE,
@@ -110,6 +116,12 @@ pub enum HostError {
     /// A thread or a stream cannot be had.
     #[error("prepare to run: {0}")]
     Io(#[source] io::Error),
+    /// A run cannot have a name.
+    #[error(transparent)]
+    Run(#[from] elfuse_runs::RunError),
+    /// The program cannot be started once more.
+    #[error("go on in the background: {0}")]
+    Detach(#[source] io::Error),
     /// `-t` without a terminal.
     #[error("use the terminal: standard input and output are none")]
     NoTerminal,
@@ -126,6 +138,7 @@ impl HostError {
             }
             Self::Machine(_) => Some("--elfuse-doctor tells what is missing"),
             Self::NoTerminal => Some("leave out -t"),
+            Self::Run(error) => error.hint(),
             _ => None,
         }
     }

@@ -76,6 +76,8 @@ pub(crate) struct Options {
     pub(crate) secrets: Vec<Secret>,
     pub(crate) has_no_network: bool,
     pub(crate) has_init: bool,
+    pub(crate) is_detached: bool,
+    pub(crate) name: Option<String>,
     pub(crate) explains: bool,
     pub(crate) is_traced: bool,
     pub(crate) shows_stats: bool,

@@ -192,6 +192,18 @@ pub(super) static ROWS: &[Row] = &[
         |o| o.has_init = true,
         "Put a process before the program that reaps orphans",
     ),
+    flag(
+        "detach",
+        |o| o.is_detached = true,
+        "Go on in the background and print the run's name",
+    )
+    .short(b'd'),
+    value(
+        "name",
+        "NAME",
+        name,
+        "Name the run, for elfuse-bundle ps, stop, logs and exec",
+    ),
     Row {
         long: "config",
         short: None,
@@ -252,12 +264,6 @@ pub(super) static ROWS: &[Row] = &[
         "programs listen at the host's addresses directly",
     )
     .short_refused(b'p'),
-    refused(
-        "detach",
-        "put the bundle into the background with the shell's &",
-    )
-    .short_refused(b'd'),
-    refused("name", "this version does not name running bundles"),
     refused(
         "rm",
         "what is written is gone afterwards unless --persist is given",
@@ -338,6 +344,14 @@ fn secret(o: &mut Options, value: &OsStr) -> Result<(), Why> {
         return Err("there is another secret with this name");
     }
     o.secrets.push(secret);
+    Ok(())
+}
+
+fn name(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let name = text(value)?;
+    elfuse_runs::check_name(name)
+        .map_err(|_| "a name has up to 32 letters, digits, dots, hyphens, underscores")?;
+    o.name = Some(name.to_owned());
     Ok(())
 }
 
