@@ -135,7 +135,9 @@ fn perform(
         Some(Action::Doctor) => return examine(host, program, options.is_json, out),
         Some(Action::Extract(directory)) => extract::extract(payload, directory)?,
         Some(Action::Cache(CacheAction::Status)) => cache::status(options.is_json, out)?,
-        Some(Action::Cache(CacheAction::Prune)) => cache::prune(options.is_json, out)?,
+        Some(Action::Cache(CacheAction::Prune)) => {
+            cache::prune(options.spare, options.is_json, out)?
+        }
         Some(Action::Cache(CacheAction::Detach)) => cache::detach()?,
     }
     Ok(0)

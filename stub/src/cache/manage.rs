@@ -5,18 +5,28 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
 use super::{Cache, remove_tree};
 use crate::{CacheError, StubError};
 
+/// What `prune` leaves; with neither, nothing that is not in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spare {
+    /// What was used since so long.
+    pub(crate) older_than: Option<Duration>,
+    /// Of that, what was used last, up to so many bytes.
+    pub(crate) keep_bytes: Option<u64>,
+}
+
 /// One image in the cache.
 struct Kept {
     name: String,
     bytes: u64,
-    days: u64,
+    /// Time since the last use.
+    age: Duration,
 }
 
 /// Lists what is kept.
@@ -26,7 +36,7 @@ pub(crate) fn status(is_json: bool, out: &mut dyn Write) -> Result<(), StubError
     if is_json {
         let images: Vec<_> = kept
             .iter()
-            .map(|image| json!({"layer": format!("sha256:{}", image.name), "bytes": image.bytes, "days": image.days}))
+            .map(|image| json!({"layer": format!("sha256:{}", image.name), "bytes": image.bytes, "days": image.days()}))
             .collect();
         writeln!(
             out,
@@ -37,7 +47,8 @@ pub(crate) fn status(is_json: bool, out: &mut dyn Write) -> Result<(), StubError
     }
     writeln!(out, "{}", cache.base.display())?;
     for image in &kept {
-        let Kept { name, bytes, days } = image;
+        let Kept { name, bytes, .. } = image;
+        let days = image.days();
         let short = name.get(..12).unwrap_or(name);
         writeln!(out, "{short}  {bytes:>14} bytes  used {days} days ago")?;
     }
@@ -49,9 +60,9 @@ pub(crate) fn detach() -> Result<(), StubError> {
     Ok(super::place::detach()?)
 }
 
-/// Removes every image that is not in use.
-pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
-    let (count, freed) = Cache::open()?.prune()?;
+/// Removes what is neither in use nor to be spared.
+pub(crate) fn prune(spare: Spare, is_json: bool, out: &mut dyn Write) -> Result<(), StubError> {
+    let (count, freed) = Cache::open()?.prune(spare)?;
     super::place::compact()?;
     if is_json {
         writeln!(out, "{:#}", json!({"removed": count, "bytes": freed}))?;
@@ -61,11 +72,26 @@ pub(crate) fn prune(is_json: bool, out: &mut dyn Write) -> Result<(), StubError>
     Ok(())
 }
 
+impl Kept {
+    fn days(&self) -> u64 {
+        self.age.as_secs() / 86400
+    }
+}
+
 impl Cache {
-    /// Removes every image that is not in use; how many and of how many bytes.
-    pub(super) fn prune(&self) -> Result<(u64, u64), CacheError> {
+    /// Removes what `spare` does not spare, the longest unused first, but nothing
+    /// that is in use; how many images and of how many bytes.
+    pub(super) fn prune(&self, spare: Spare) -> Result<(u64, u64), CacheError> {
         let (mut count, mut freed) = (0_u64, 0_u64);
-        for image in self.kept()? {
+        let mut kept = self.kept()?;
+        kept.sort_by_key(|image| std::cmp::Reverse(image.age));
+        let mut left: u64 = kept.iter().map(|image| image.bytes).sum();
+        for image in kept {
+            let is_old = spare.older_than.is_some_and(|limit| image.age >= limit);
+            let is_much = spare.keep_bytes.is_some_and(|limit| left > limit);
+            if spare != Spare::default() && !is_old && !is_much {
+                continue;
+            }
             let lock = self.lock_file(&image.name)?;
             if lock.try_lock().is_err() {
                 continue;
@@ -79,6 +105,7 @@ impl Cache {
             }
             count += 1;
             freed += image.bytes;
+            left -= image.bytes;
         }
         Ok((count, freed))
     }
@@ -97,8 +124,8 @@ impl Cache {
             let name = name.strip_prefix(".new-").unwrap_or(&name).to_owned();
             let is_ours = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
             if is_ours && !kept.iter().any(|other: &Kept| other.name == name) {
-                let (bytes, days) = describe(&entry.path());
-                kept.push(Kept { name, bytes, days });
+                let (bytes, age) = describe(&entry.path());
+                kept.push(Kept { name, bytes, age });
             }
         }
         kept.sort_by(|a, b| a.name.cmp(&b.name));
@@ -106,14 +133,13 @@ impl Cache {
     }
 }
 
-/// Bytes of content, and days since the last use.
-fn describe(directory: &Path) -> (u64, u64) {
+/// Bytes of content, and time since the last use.
+fn describe(directory: &Path) -> (u64, Duration) {
     let text = fs::read_to_string(directory.join("complete")).unwrap_or_default();
     let bytes = text.lines().nth(2).and_then(|line| line.parse().ok());
     let used = fs::metadata(directory.join("used")).and_then(|meta| meta.modified());
     let age = used
         .ok()
         .and_then(|used| SystemTime::now().duration_since(used).ok());
-    let days = age.map_or(0, |age| age.as_secs() / 86400);
-    (bytes.unwrap_or(0), days)
+    (bytes.unwrap_or(0), age.unwrap_or_default())
 }

@@ -5,11 +5,12 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use elfuse_payload::reader::Payload;
 use elfuse_payload::segment::SectionKind;
 
-use super::{Cache, CachedImage};
+use super::{Cache, CachedImage, Spare};
 
 const SEGMENT: &[u8] = include_bytes!("../../../payload/corpus/payload/small");
 const CONTENT: &[u8] = b"contents of a file";
@@ -107,12 +108,45 @@ fn pruning_spares_what_is_in_use() {
     let image = cache.image(&payload()).expect("an image");
     // Unlike POSIX record locks these belong to the open file, so one process
     // can play both parts.
-    assert_eq!(cache.prune().expect("a removal"), (0, 0));
+    assert_eq!(cache.prune(Spare::default()).expect("a removal"), (0, 0));
     assert!(image.tree.join("f").exists());
     drop(image);
     let removed = (1, CONTENT.len() as u64);
-    assert_eq!(cache.prune().expect("a removal"), removed);
+    assert_eq!(cache.prune(Spare::default()).expect("a removal"), removed);
     assert_eq!(names(&base.path().join("images")), [""; 0]);
+}
+
+#[test]
+fn pruning_spares_what_was_used_lately_and_fits() {
+    let base = tempfile::tempdir().expect("a directory");
+    let cache = Cache::at(base.path().to_path_buf()).expect("a cache");
+    drop(cache.image(&payload()).expect("an image"));
+    let used = fs::File::options()
+        .write(true)
+        .open(image_directory(base.path()).join("used"))
+        .expect("the time of use");
+    let day = Duration::from_secs(86400);
+    used.set_modified(SystemTime::now() - 10 * day)
+        .expect("a time");
+    let older = |days: u32| Spare {
+        older_than: Some(days * day),
+        keep_bytes: None,
+    };
+    let keep = |bytes| Spare {
+        older_than: None,
+        keep_bytes: Some(bytes),
+    };
+    let bytes = CONTENT.len() as u64;
+    let both = Spare {
+        older_than: Some(11 * day),
+        keep_bytes: Some(bytes),
+    };
+    for spare in [older(11), keep(bytes), both] {
+        assert_eq!(cache.prune(spare).expect("nothing"), (0, 0), "{spare:?}");
+    }
+    assert_eq!(cache.prune(keep(bytes - 1)).expect("a removal"), (1, bytes));
+    drop(cache.image(&payload()).expect("an image"));
+    assert_eq!(cache.prune(older(0)).expect("a removal"), (1, bytes));
 }
 
 #[test]
@@ -122,6 +156,6 @@ fn foreign_files_in_the_cache_stay() {
     for name in ["notes", &"x".repeat(64)] {
         fs::create_dir(base.path().join("images").join(name)).expect("a directory");
     }
-    assert_eq!(cache.prune().expect("a removal"), (0, 0));
+    assert_eq!(cache.prune(Spare::default()).expect("a removal"), (0, 0));
     assert_eq!(names(&base.path().join("images")).len(), 2);
 }

@@ -15,6 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use crate::OptionError;
+use crate::cache::Spare;
 use table::{ROWS, Row, Take};
 pub(crate) use value::{HostName, Secret, Tmpfs, Ulimit, Volume};
 
@@ -55,6 +56,8 @@ pub(crate) enum EnvChange {
 pub(crate) struct Options {
     pub(crate) action: Option<Action>,
     pub(crate) is_json: bool,
+    /// What pruning the cache leaves.
+    pub(crate) spare: Spare,
     pub(crate) entrypoint: Option<Vec<u8>>,
     pub(crate) workdir: Option<Vec<u8>>,
     pub(crate) env: Vec<EnvChange>,

@@ -238,6 +238,18 @@ pub(super) static ROWS: &[Row] = &[
         cache,
         "Show or empty the cache of unpacked images; detach its volume",
     ),
+    value(
+        "older-than",
+        "AGE",
+        older_than,
+        "With prune: only what was not used for so long, such as 30d",
+    ),
+    value(
+        "keep-bytes",
+        "SIZE",
+        keep_bytes,
+        "With prune: the longest unused, until SIZE is left, such as 5g",
+    ),
     flag(
         "elfuse-doctor",
         |o| o.action = Some(Action::Doctor),
@@ -449,6 +461,16 @@ fn cache(o: &mut Options, value: &OsStr) -> Result<(), Why> {
         b"detach" => CacheAction::Detach,
         _ => return Err("expected status, prune or detach"),
     }));
+    Ok(())
+}
+
+fn older_than(o: &mut Options, age: &OsStr) -> Result<(), Why> {
+    o.spare.older_than = Some(value::age(text(age)?)?);
+    Ok(())
+}
+
+fn keep_bytes(o: &mut Options, size: &OsStr) -> Result<(), Why> {
+    o.spare.keep_bytes = Some(value::bytes(text(size)?)?);
     Ok(())
 }
 

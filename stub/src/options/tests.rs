@@ -200,3 +200,23 @@ fn only_no_network_can_be_asked_for() {
         assert!(read(&["--net", other]).unwrap_err().contains("only none"));
     }
 }
+
+#[test]
+fn pruning_takes_ages_and_sizes() {
+    let prune = [
+        "--elfuse-cache",
+        "prune",
+        "--older-than",
+        "30d",
+        "--keep-bytes=5g",
+    ];
+    let spare = read(&prune).unwrap().spare;
+    let month = std::time::Duration::from_secs(30 * 86400);
+    assert_eq!(
+        (spare.older_than, spare.keep_bytes),
+        (Some(month), Some(5 << 30))
+    );
+    for wrong in ["30", "d", "-1d", "1w", "99999999999999999999d"] {
+        assert!(read(&["--older-than", wrong]).is_err(), "{wrong}");
+    }
+}

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a value is refused.
 pub(super) type Why = &'static str;
@@ -211,6 +212,17 @@ pub(super) fn ulimit(value: &OsStr) -> Result<Ulimit, Why> {
         soft,
         hard,
     })
+}
+
+/// A time such as `30d`, in seconds, minutes, hours or days.
+pub(super) fn age(value: &str) -> Result<Duration, Why> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = value.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    let seconds = parsed.ok_or("expected a number and s, m, h or d, such as 30d")?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// `64`, `64k`, `64m`, `2g`, with or without `b`.
