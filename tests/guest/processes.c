@@ -355,6 +355,23 @@ CASE(prctl_no_new_privs_is_one_way)
 	CHECK_ERR(prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0), EINVAL);
 }
 CASE(pidfd_open_unknown_is_esrch) { CHECK_ERR(syscall(SYS_pidfd_open, 999999, 0), ESRCH); }
+CASE(pidfd_send_signal_takes_a_directory_of_proc)
+{
+	char path[32];
+	int status;
+	pid_t pid = fork();
+	if (!pid)
+		for (;;)
+			pause();
+	snprintf(path, sizeof path, "/proc/%d", pid);
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+	CHECK(fd >= 0);
+	CHECK_EQ(syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(WTERMSIG(status), SIGKILL);
+	fd = open("/proc", O_RDONLY | O_DIRECTORY);
+	CHECK_ERR(syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0), EBADF);
+}
 CASE(pidfd_send_signal_reaches)
 {
 	pid_t pid = fork();

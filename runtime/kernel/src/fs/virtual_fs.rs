@@ -50,6 +50,11 @@ pub trait VirtualDir: Send + Sync {
     /// # Errors
     /// `ENOENT` when what the directory is about is gone.
     fn list(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno>;
+
+    /// The process that it is the directory of.
+    fn process(&self) -> Option<i32> {
+        None
+    }
 }
 
 enum Body {
@@ -132,6 +137,15 @@ pub struct VirtualNode {
 }
 
 impl VirtualNode {
+    /// The process that it is the directory of, which can stand for a pidfd.
+    #[must_use]
+    pub fn process(&self) -> Option<i32> {
+        match &self.body {
+            Body::Dir(dir) => dir.process(),
+            _ => None,
+        }
+    }
+
     /// The same text, which can also be written.
     #[must_use]
     pub fn writable(

@@ -11,6 +11,7 @@ use super::args::UserPtr;
 use super::identity::number;
 use crate::error::SysResult;
 use crate::file::Fd;
+use crate::fs::virtual_fs::VirtualNode;
 use crate::mm::UserAddr;
 use crate::pidfd::PidFile;
 use crate::signal::is_signal;
@@ -65,6 +66,19 @@ pub(super) fn target(task: &Task, fd: Fd) -> Result<i32, Errno> {
     Ok(process_of(task, fd)?.pid())
 }
 
+/// The process to signal: besides a pidfd, its directory of `/proc` names it (Linux
+/// 6.12 `tgid_pidfd_to_pid`).
+fn process_to_signal(task: &Task, fd: Fd) -> Result<Arc<Process>, Errno> {
+    let open = task.files()?.get_any(fd)?;
+    let node = open.location().inode().downcast::<VirtualNode>();
+    let Some(pid) = node.and_then(VirtualNode::process) else {
+        return process_of(task, fd);
+    };
+    let table = task.kernel().processes().lock();
+    let entry = table.get(pid).ok_or(Errno::ESRCH)?;
+    Ok(Arc::clone(&entry.process))
+}
+
 pub(super) fn pidfd_send_signal(
     task: &Arc<Task>,
     pidfd: Fd,
@@ -75,7 +89,7 @@ pub(super) fn pidfd_send_signal(
     if flags != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let process = process_of(task, pidfd)?;
+    let process = process_to_signal(task, pidfd)?;
     let info = match info.non_null() {
         None => SigInfo::new(signal, SI_USER).with_sender(task.pid(), task.creds().uid.real),
         Some(info) => {

@@ -161,6 +161,11 @@ fn is_listed(name: &str, subject: Subject) -> bool {
 }
 
 impl VirtualDir for ProcessDir {
+    fn process(&self) -> Option<i32> {
+        let subject = self.subject;
+        (!subject.is_thread).then_some(subject.pid)
+    }
+
     fn lookup(&self, caller: &Caller<'_>, name: &[u8]) -> Result<Arc<VirtualNode>, Errno> {
         let subject = self.subject;
         if kernel(caller)?
