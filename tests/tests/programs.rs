@@ -10,9 +10,10 @@ mod applets;
 mod interpreters;
 #[path = "programs/musl.rs"]
 mod musl;
+#[path = "programs/python_suite.rs"]
+mod python_suite;
 #[path = "programs/roots.rs"]
 mod roots;
-
 #[path = "programs/shells.rs"]
 mod shells;
 #[path = "programs/static_binaries.rs"]

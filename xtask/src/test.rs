@@ -49,6 +49,9 @@ pub(crate) fn run(suites: &Suites, filter: &[String]) -> Result<()> {
         signing.args(["--package=elfuse-tests", "--test=macho"]);
         signing.env("ELFUSE_RCODESIGN", rcodesign()?);
         tally.cargo_test(signing.args(["--", "--ignored"]))?;
+        let mut python = cargo_test();
+        python.args(["--package=elfuse-tests", "--test=programs"]);
+        tally.cargo_test(python.args(["--", "--ignored", "python_suite"]))?;
     }
     tally.finish()
 }

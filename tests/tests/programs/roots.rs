@@ -67,3 +67,15 @@ pub(crate) fn own() -> tempfile::TempDir {
     fs::write(at("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").expect("a file");
     made
 }
+
+/// The root of Python's own tests.
+pub(crate) fn python() -> PathBuf {
+    const PACKAGES: [&str; 5] = [
+        "base-files",
+        "coreutils",
+        "dash",
+        "libpython3.11-testsuite",
+        "python3",
+    ];
+    guest_root::root("python", &PACKAGES).expect("a root of Debian packages")
+}
