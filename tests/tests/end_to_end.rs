@@ -10,7 +10,11 @@ mod common;
 mod files;
 #[path = "end_to_end/init.rs"]
 mod init;
+#[path = "end_to_end/kills.rs"]
+mod kills;
 #[path = "end_to_end/named.rs"]
 mod named;
 #[path = "end_to_end/run.rs"]
 mod run;
+#[path = "end_to_end/terminal.rs"]
+mod terminal;
