@@ -18,3 +18,5 @@ mod named;
 mod run;
 #[path = "end_to_end/terminal.rs"]
 mod terminal;
+#[path = "end_to_end/warm.rs"]
+mod warm;
