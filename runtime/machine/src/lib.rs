@@ -28,7 +28,7 @@ mod vdso;
 pub use addr::{GuestAddr, Ipa, PAGE_SIZE};
 pub use cpu::{Access, Cpu, FaultKind, KickHandle, Trap};
 pub use machine::{Counters, Machine, MachineConfig, MachineError};
-pub use slab::{Frame, OutOfMemory, Page};
+pub use slab::{Frame, OutOfMemory, Page, Reclaim};
 pub use space::{AddressSpace, MemFault, Prot, Share};
 pub use thread::{AttentionHandle, FpState, Ids, ThreadState};
 pub use vdso::VdsoImage;

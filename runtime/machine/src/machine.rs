@@ -9,7 +9,7 @@ use crate::cpu::Cpu;
 use crate::hv::{HvError, HvPerms, Hypervisor, Vm};
 use crate::hwcap::IdRegisters;
 use crate::registry::Registry;
-use crate::slab::{Frame, OutOfMemory, Slab};
+use crate::slab::{Frame, OutOfMemory, Reclaim, Slab};
 use crate::table::{TABLE, VALID, el1_block, el1_code};
 use crate::vdso::VdsoImage;
 use crate::{AddressSpace, Ipa, PAGE_SIZE, ThreadState};
@@ -162,6 +162,12 @@ impl Machine {
     /// [`OutOfMemory`].
     pub fn alloc_frame_zeroed(&self) -> Result<Frame, OutOfMemory> {
         self.shared.slab.alloc()
+    }
+
+    /// Says what lets go of frames when none is left. It is called with locks held: it
+    /// may wait for none and allocate nothing.
+    pub fn set_reclaim(&self, reclaim: Reclaim) {
+        self.shared.slab.set_reclaim(reclaim);
     }
 
     /// Frames that somebody holds.

@@ -9,7 +9,7 @@
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::addr::SLAB_BASE;
 use crate::host::code;
@@ -27,6 +27,10 @@ struct FreeList {
     free: Vec<u32>,
 }
 
+/// Called when no frame is left, with whatever locks the one who wants it holds: it
+/// may wait for none and allocate nothing.
+pub type Reclaim = Box<dyn Fn() + Send + Sync>;
+
 /// All of guest memory.
 pub(crate) struct Slab {
     base: NonNull<u8>,
@@ -34,6 +38,8 @@ pub(crate) struct Slab {
     refs: Box<[AtomicU32]>,
     free: Mutex<FreeList>,
     in_use: AtomicUsize,
+    /// Lets go of frames that can be had again.
+    reclaim: OnceLock<Reclaim>,
     /// Frames that have been executable since they were allocated.
     is_code: Box<[AtomicBool]>,
     /// Counts changes of such frames.
@@ -67,6 +73,7 @@ impl Slab {
             refs,
             free: Mutex::default(),
             in_use: AtomicUsize::new(0),
+            reclaim: OnceLock::new(),
             is_code: (0..frames).map(|_| AtomicBool::new(false)).collect(),
             code_epoch: AtomicU64::new(1),
         }))
@@ -118,17 +125,30 @@ impl Slab {
         }
     }
 
-    pub(crate) fn alloc(self: &Arc<Self>) -> Result<Frame, OutOfMemory> {
+    pub(crate) fn set_reclaim(&self, reclaim: Reclaim) {
+        // The first one stays: there is one kernel.
+        let _ = self.reclaim.set(reclaim);
+    }
+
+    /// The index of a frame that nobody has, and whether nobody ever had it.
+    fn take(&self) -> Option<(u32, bool)> {
         let mut list = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (index, is_fresh) = match list.free.pop() {
-            Some(index) => (index, false),
+        match list.free.pop() {
+            Some(index) => Some((index, false)),
             None if list.fresh < self.frames => {
                 list.fresh += 1;
-                (list.fresh - 1, true)
+                Some((list.fresh - 1, true))
             }
-            None => return Err(OutOfMemory),
+            None => None,
+        }
+    }
+
+    pub(crate) fn alloc(self: &Arc<Self>) -> Result<Frame, OutOfMemory> {
+        let again = || {
+            self.reclaim.get()?();
+            self.take()
         };
-        drop(list);
+        let (index, is_fresh) = self.take().or_else(again).ok_or(OutOfMemory)?;
         self.in_use.fetch_add(1, Ordering::Relaxed);
         self.refs[slot(index)].store(1, Ordering::Relaxed);
         let frame = Frame {
@@ -352,6 +372,13 @@ pub enum Page {
 }
 
 impl Page {
+    /// Is this handle the only reference?
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        let Self::Anon(frame) = self;
+        frame.is_unique()
+    }
+
     /// Copies out of the page.
     pub fn read(&self, offset: usize, buf: &mut [u8]) {
         let Self::Anon(frame) = self;

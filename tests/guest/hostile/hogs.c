@@ -174,6 +174,25 @@ static int files(void)
 	return bad || write(fd, block, sizeof block) != sizeof block;
 }
 
+/* A file that is larger than memory, mapped piece by piece, twice. */
+static int cached(void)
+{
+	const long piece = 8 << 20;
+	struct stat about;
+	long n = 0, sum = 0;
+	int fd = open("/big", O_RDONLY);
+	fstat(fd, &about);
+	for (int round = 0; round < 2; round++)
+		for (off_t at = 0; at < about.st_size; at += piece) {
+			char *map = mmap(NULL, piece, PROT_READ, MAP_SHARED, fd, at);
+			for (long i = 0; i < piece; i += 4096, n++)
+				sum += map[i];
+			munmap(map, piece);
+		}
+	report("cached", n, 0);
+	return sum != 0;
+}
+
 static int names(void)
 {
 	long n = 0;
@@ -237,7 +256,7 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; int (*run)(void); } things[] = {
 		{ "processes", processes }, { "threads", threads }, { "memory", memory }, { "descriptors", descriptors },
-		{ "buffers", buffers }, { "files", files }, { "names", names }, { "mappings", mappings },
+		{ "buffers", buffers }, { "cached", cached }, { "files", files }, { "names", names }, { "mappings", mappings },
 		{ "signals", signals }, { "timers", timers },
 	};
 	for (size_t i = 0; argc > 1 && i < sizeof things / sizeof *things; i++)

@@ -15,6 +15,9 @@ use elfuse_tests::{compiled, guest_root};
 const MEMORY: &str = "128m";
 const MOST_KIB: u64 = (128 + 192) * 1024;
 
+/// Bytes of a file of the image that is larger than the memory.
+const BIG: u64 = 192 << 20;
+
 fn watched(guest: &Guest) -> Watched {
     let run = watched::run(&guest.clone().limit(Duration::from_secs(60)));
     assert!(run.peak_kib < MOST_KIB, "memory of the host: {run:#?}");
@@ -28,6 +31,8 @@ fn watched(guest: &Guest) -> Watched {
 /// Runs one hog in a root of its own and returns how many it got, and its refusal.
 fn hog(thing: &str, options: &[&str]) -> (u64, String) {
     let root = compiled::root_with(&["hostile/hogs"]).expect("a program");
+    let big = std::fs::File::create(root.path().join("big")).expect("a file");
+    big.set_len(BIG).expect("a size");
     let guest = Guest::new(root.path(), &["/bin/hogs", thing])
         .options(&["--memory", MEMORY])
         .options(options);
@@ -95,6 +100,11 @@ fn bytes_and_names_in_memory_end_with_its_file_systems() {
 }
 
 #[test]
+fn files_larger_than_memory_can_be_mapped_piece_by_piece() {
+    assert_eq!(hog("cached", &[]), (2 * BIG / 4096, "none".to_owned()));
+}
+
+#[test]
 fn mappings_signals_and_timers_end_where_linux_ends_them() {
     let (mappings, refusal) = hog("mappings", &[]);
     assert_eq!(refusal, "ENOMEM");
@@ -104,16 +114,21 @@ fn mappings_signals_and_timers_end_where_linux_ends_them() {
     assert_eq!(hog("timers", &limit), (500, "EAGAIN".to_owned()));
 }
 
-const BOMB: &str = "b() { b | b & }; b; sleep 2; echo alive; kill -9 -1; \
-    sleep 1; echo $(echo recovered | cat)";
+/// The shell that lights it cannot fork while it burns: what wakes it is there before.
+const BOMB: &str = "b() { b | b & }; trap 'echo alive' USR1; \
+    (sleep 2; kill -USR1 $$) & b; wait";
 
-fn bomb(root: &Path, limit: &[&str]) {
-    let guest = Guest::new(root, &["/bin/busybox", "sh", "-c", BOMB])
+/// The user's bomb leaves root's shell alone, which puts it out.
+const BOMB_OF_A_USER: &str = "(/usr/sbin/chroot --userspec=1000:1000 / /bin/busybox \
+    sh -c 'b() { b | b & }; b; wait') & sleep 2; echo alive; kill -9 -1; \
+    echo $(echo recovered | cat)";
+
+fn bomb(root: &Path, script: &str, limit: &[&str], end: &str) {
+    let guest = Guest::new(root, &["/bin/busybox", "sh", "-c", script])
         .options(&["--memory", MEMORY])
         .options(limit);
     let run = watched(&guest);
-    let stdout = &run.outcome.stdout;
-    assert!(stdout.ends_with("alive\nrecovered\n"), "{run:#?}");
+    assert!(run.outcome.stdout.ends_with(end), "{run:#?}");
     let refused = "can't fork: Resource temporarily unavailable";
     assert!(run.outcome.stderr.contains(refused), "{run:#?}");
 }
@@ -122,6 +137,11 @@ fn bomb(root: &Path, limit: &[&str]) {
 fn a_fork_bomb_is_contained_and_the_shell_recovers() {
     let packages = ["base-files", "busybox-static", "coreutils", "dash"];
     let root = guest_root::root("counts", &packages).expect("a root of Debian packages");
-    bomb(&root, &["--pids-limit", "64"]);
-    bomb(&root, &["--user", "1000", "--ulimit", "nproc=64"]);
+    bomb(&root, BOMB, &["--pids-limit", "64"], "alive\n");
+    bomb(
+        &root,
+        BOMB_OF_A_USER,
+        &["--ulimit", "nproc=64"],
+        "alive\nrecovered\n",
+    );
 }

@@ -53,7 +53,7 @@ pub(super) fn mount(
     let memory = u64::try_from(machine.frames_total()).unwrap_or(0) * crate::mm::PAGE;
     budget::set(memory);
     let limits = TmpLimits::of(memory / 2);
-    let lower: Arc<dyn FileSystem> = HostFs::new(
+    let lower = HostFs::new(
         DEV_LOWER,
         Arc::clone(root),
         HostMode::Immutable,
@@ -61,6 +61,13 @@ pub(super) fn mount(
         frames.clone(),
     )
     .map_err(BootError::Root)?;
+    let evicts = Arc::downgrade(&lower);
+    machine.set_reclaim(Box::new(move || {
+        if let Some(files) = evicts.upgrade() {
+            files.evict_pages();
+        }
+    }));
+    let lower: Arc<dyn FileSystem> = lower;
     let upper = TmpFs::new(DEV_UPPER, file_clock.clone(), limits, frames.clone(), 0o755);
     let upper = upper.map_err(BootError::Root)?;
     let upper_root = upper.root();

@@ -18,6 +18,7 @@ use linux_abi::Errno;
 
 pub use node::HostInode;
 
+use self::pages::CleanPages;
 use crate::mm::FrameSource;
 use crate::vfs::{Clock, FileSystem, FsStat, Inode};
 
@@ -43,6 +44,7 @@ struct Shared {
     clock: Clock,
     frames: Option<FrameSource>,
     open: Mutex<VecDeque<Weak<HostInode>>>,
+    clean_pages: CleanPages,
 }
 
 impl Shared {
@@ -91,9 +93,17 @@ impl HostFs {
             clock,
             frames,
             open,
+            clean_pages: CleanPages::default(),
         });
         let root = HostInode::root(&shared, dir.clone(), &stat);
         Ok(Arc::new(Self { shared, dir, root }))
+    }
+}
+
+impl HostFs {
+    /// Lets go of guest memory that holds what can be read again. Waits for no lock.
+    pub fn evict_pages(&self) {
+        self.shared.clean_pages.evict();
     }
 }
 

@@ -53,7 +53,7 @@ pub struct HostInode {
     frozen: Option<Attr>,
     listing: OnceLock<Listing>,
     open: Mutex<Open>,
-    pages: PageCache,
+    pages: Arc<PageCache>,
     attachments: Attachments,
 }
 
@@ -110,7 +110,7 @@ impl HostInode {
             frozen: is_frozen.then_some(attr),
             listing: OnceLock::new(),
             open: Mutex::default(),
-            pages: PageCache::default(),
+            pages: Arc::default(),
             attachments: Attachments::default(),
         })
     }
@@ -567,6 +567,10 @@ impl Mappable for HostInode {
         }
         let file = self.file(for_write).map_err(|_| MapError::Bus)?;
         let size = self.attr().map_err(|_| MapError::Bus)?.size;
+        // Twice in the list does no harm, should two of us come first.
+        if self.shared.mode == HostMode::Immutable && self.pages.is_empty() {
+            self.shared.clean_pages.add(&self.pages);
+        }
         self.pages.page(page_index, size, &*file, frames)
     }
 

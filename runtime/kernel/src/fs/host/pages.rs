@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pages of a host file in guest memory, shared by everybody who maps the file.
 //!
-//! A page is read when it is first touched and stays while the file is known.
+//! A page is read when it is first touched and stays while the file is known; pages of
+//! files that nobody changes go when no other memory is left and nobody maps them.
 //! Because it is a copy, a host file that is cut short under a mapping changes
 //! nothing for the guest: no signal of the host can come of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use elfuse_machine::host::HostFile;
 
@@ -21,7 +22,42 @@ pub(super) struct PageCache {
     pages: Mutex<BTreeMap<u64, Page>>,
 }
 
+/// Files with pages that can be read again.
+#[derive(Default)]
+pub(super) struct CleanPages {
+    caches: Mutex<Vec<Weak<PageCache>>>,
+}
+
+impl CleanPages {
+    pub(super) fn add(&self, cache: &Arc<PageCache>) {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        if caches.len() == caches.capacity() {
+            caches.retain(|weak| weak.strong_count() > 0);
+        }
+        caches.push(Arc::downgrade(cache));
+    }
+
+    /// Lets go of all pages that nobody maps, but for those that are in use right now:
+    /// the caller may be the one who uses them.
+    pub(super) fn evict(&self) {
+        let Ok(caches) = self.caches.try_lock() else {
+            return;
+        };
+        for cache in caches.iter().filter_map(Weak::upgrade) {
+            if let Ok(mut pages) = cache.pages.try_lock() {
+                pages.retain(|_, page| !page.is_unique());
+            }
+        }
+    }
+}
+
 impl PageCache {
+    /// Has it no page?
+    pub(super) fn is_empty(&self) -> bool {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.is_empty()
+    }
+
     /// The page with this index of a file that is `size` bytes long.
     pub(super) fn page(
         &self,
@@ -34,13 +70,18 @@ impl PageCache {
             .checked_mul(PAGE)
             .filter(|&s| s < size)
             .ok_or(MapError::Bus)?;
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = lock().get(&index) {
+            return Ok(page.clone());
+        }
+        // Outside of the lock, as it may take our own pages.
+        let page = frames.alloc()?;
+        let mut pages = lock();
         if let Some(page) = pages.get(&index) {
             return Ok(page.clone());
         }
         let mut bytes = [0; PAGE_BYTES];
         file.read_at(&mut bytes, start).map_err(|_| MapError::Bus)?;
-        let page = frames.alloc()?;
         page.write(0, &bytes);
         pages.insert(index, page.clone());
         Ok(page)
