@@ -6,6 +6,8 @@
 mod cache;
 #[path = "end_to_end/common.rs"]
 mod common;
+#[path = "end_to_end/errors.rs"]
+mod errors;
 #[path = "end_to_end/files.rs"]
 mod files;
 #[path = "end_to_end/init.rs"]

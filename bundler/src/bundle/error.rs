@@ -24,7 +24,10 @@ pub enum BundleError {
         source: io::Error,
     },
     /// The file is no bundle.
-    #[error("open {}: not a bundle: {source}", .path.display())]
+    #[error(
+        "open {}: not a bundle: {source}\nhint: name a file that elfuse-bundle made; if it did, copy or download it again",
+        .path.display()
+    )]
     NotBundle {
         /// The file.
         path: PathBuf,

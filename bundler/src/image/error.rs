@@ -72,7 +72,10 @@ pub enum ImageError {
         limit: usize,
     },
     /// The image is not there for the platform wanted.
-    #[error("select image: not for {wanted}; present: {}", list(present))]
+    #[error(
+        "select image: not for {wanted}; present: {}\nhint: choose an image that is for {wanted}, or another --platform",
+        list(present)
+    )]
     Platform {
         /// What was asked for.
         wanted: Platform,
