@@ -8,6 +8,8 @@ mod cache;
 mod common;
 #[path = "end_to_end/errors.rs"]
 mod errors;
+#[path = "end_to_end/examples.rs"]
+mod examples;
 #[path = "end_to_end/files.rs"]
 mod files;
 #[path = "end_to_end/init.rs"]

@@ -18,6 +18,7 @@ pub(super) fn print_error(error: &anyhow::Error) {
             text.push_str(if text.is_empty() { "" } else { ": " });
             text.push_str(first);
         }
+        let lines = lines.chain(no_room(cause));
         for line in lines {
             if !hints.contains(&line.to_owned()) {
                 hints.push(line.to_owned());
@@ -30,6 +31,15 @@ pub(super) fn print_error(error: &anyhow::Error) {
     for hint in hints {
         let _ = writeln!(err, "{hint}");
     }
+}
+
+/// What to do when the host has no room; hardly any place that writes can tell.
+fn no_room(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let kind = cause.downcast_ref::<io::Error>()?.kind();
+    matches!(kind, FileTooLarge | QuotaExceeded | StorageFull).then_some(
+        "hint: make room there (elfuse-bundle prune), or name other places with -o and --store",
+    )
 }
 
 /// Prints a value as indented JSON.

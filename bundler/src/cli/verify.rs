@@ -43,7 +43,13 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Outcome>
     if args.json {
         output::print_json(&json!({"intact": false, "error": format!("{damage:#}")}))?;
     }
-    output::print_error(&damage);
+    let again = "hint: copy or download it again, or make it anew";
+    let has_hint = damage.to_string().contains("\nhint: ");
+    output::print_error(&if has_hint {
+        damage
+    } else {
+        anyhow::anyhow!("{damage}\n{again}")
+    });
     Ok(Outcome::Difference)
 }
 

@@ -270,6 +270,8 @@ pub(super) fn network(method: &'static str, url: &Url, source: reqwest::Error) -
         "\nhint: --ca-file names a certificate to trust"
     } else if source.is_connect() && url.scheme() == "https" && is_local {
         "\nhint: --insecure uses plain HTTP for registries on this machine"
+    } else if source.is_connect() || source.is_timeout() {
+        "\nhint: check the network and HTTPS_PROXY; --offline uses what was pulled before"
     } else {
         ""
     };

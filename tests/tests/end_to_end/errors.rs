@@ -3,8 +3,10 @@
 //! says what to do.
 
 use std::fs;
+use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use elfuse_tests::bundler::User;
 use elfuse_tests::image;
 use elfuse_tests::workspace::{simulator, text_of};
 
@@ -17,8 +19,22 @@ fn mistakes_of_the_first_half_hour_say_what_and_what_to_do() -> Result<()> {
     fs::write(owner.user.path("notes"), "no bundle\n")?;
     fs::write(owner.user.path("cut"), &bundle[..bundle.len() / 2])?;
     let image = format!("oci:{}:latest", image::busybox()?.display());
+    let absent = image.replace(":latest", ":newest");
+    let mut damaged = bundle.clone();
+    let last = damaged.len() / 2;
+    damaged[last] ^= 1;
+    fs::write(owner.user.path("damaged"), &damaged)?;
     let foreign = ["-q", "-o", "new", "--platform", "linux/amd64", &image];
-    let cases: [(&str, &[&str], &str); 6] = [
+    let away = ["-q", "-o", "new", "nowhere.invalid/tool:1"];
+    let cases: [(&str, &[&str], &str); 10] = [
+        ("damaged", &["verify", "damaged"], "damaged"),
+        ("unknown tag", &["-q", "-o", "new", &absent], "not there"),
+        ("no network", &away, "nowhere.invalid"),
+        (
+            "not pulled",
+            &["-q", "-o", "new", "--offline", "nowhere.invalid/tool:1"],
+            "offline",
+        ),
         (
             "not a bundle",
             &["run", "notes"],
@@ -54,5 +70,35 @@ fn mistakes_of_the_first_half_hour_say_what_and_what_to_do() -> Result<()> {
     }
     ensure!(fs::read(owner.user.path("notes"))? == b"no bundle\n");
     ensure!(!owner.user.path("new").exists());
+    Ok(())
+}
+
+/// The directory of the bundle has a megabyte.
+#[test]
+fn a_full_disk_leaves_nothing_and_says_where_room_is_needed() -> Result<()> {
+    let user = User::new()?;
+    let full = user.path("full");
+    fs::create_dir(&full)?;
+    let image = format!("oci:{}:latest", image::busybox()?.display());
+    let bundler = user.command(["-q", "-o", "full/box", &image])?;
+    let script = r#""$@"; status=$?; ls -A full; exit $status"#;
+    let mut inside = Command::new("bwrap");
+    inside.args(["--dev-bind", "/", "/", "--size", "1048576", "--tmpfs"]);
+    inside.arg(&full).args(["sh", "-c", script, "sh"]);
+    inside.arg(bundler.get_program()).args(bundler.get_args());
+    inside.current_dir(bundler.get_current_dir().context("a directory")?);
+    inside.env_clear();
+    inside.envs(
+        bundler
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let output = inside.env("PATH", "/usr/bin:/bin").output()?;
+    let text = text_of(&output);
+    ensure!(output.status.code() == Some(3), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    let is_plain = matches!(lines[..], [error, hint]
+        if error.contains("full/box") && error.contains("No space") && hint.contains("room"));
+    ensure!(is_plain, "{text}");
     Ok(())
 }
