@@ -10,6 +10,6 @@ elfuse-bundle verify shell
 elfuse-bundle run ./shell -e NAME=Mac sh -c 'echo "hello, $NAME, from $(uname -s) on $(uname -m)"'
 
 # The image never changes; what is written goes away, or stays under a name.
-elfuse-bundle run ./shell --persist notes sh -c 'echo kept > /root/note'
-elfuse-bundle run ./shell --persist notes cat /root/note
+elfuse-bundle run ./shell --persist notes sh -c 'echo kept > /note'
+elfuse-bundle run ./shell --persist notes cat /note
 elfuse-bundle run ./shell --persist notes --rm-persist true

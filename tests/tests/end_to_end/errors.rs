@@ -27,7 +27,7 @@ fn mistakes_of_the_first_half_hour_say_what_and_what_to_do() -> Result<()> {
     let foreign = ["-q", "-o", "new", "--platform", "linux/amd64", &image];
     let away = ["-q", "-o", "new", "nowhere.invalid/tool:1"];
     let cases: [(&str, &[&str], &str); 10] = [
-        ("damaged", &["verify", "damaged"], "damaged"),
+        ("damaged", &["-q", "verify", "damaged"], "damaged"),
         ("unknown tag", &["-q", "-o", "new", &absent], "not there"),
         ("no network", &away, "nowhere.invalid"),
         (

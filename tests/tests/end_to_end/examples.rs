@@ -27,7 +27,9 @@ fn example(name: &str) -> Result<String> {
             .filter_map(|(name, value)| Some((name, value?))),
     );
     script.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-    Ok(String::from_utf8(run(script.env("ELFUSE_SIM", simulator()?))?)?)
+    Ok(String::from_utf8(run(
+        script.env("ELFUSE_SIM", simulator()?)
+    )?)?)
 }
 
 #[test]
