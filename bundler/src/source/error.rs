@@ -46,7 +46,7 @@ pub enum SourceError {
         why: String,
     },
     /// The name is not in the layout.
-    #[error("find {name:?} in {}: not there; present: {}\nhint: name one that is present, or @DIGEST", .path.display(), or_nothing(present))]
+    #[error("find {name:?} in {}: not there; present: {}\nhint: name one that is present", .path.display(), or_nothing(present))]
     Name {
         /// What was asked for.
         name: String,
