@@ -9,6 +9,7 @@
 
 mod node;
 mod pages;
+mod xattrs;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use elfuse_machine::host::{
-    HostDir, HostFile, HostKind, HostNode, HostOpen, HostSetAttr, HostStat, HostXattrs,
+    HostDir, HostFile, HostKind, HostNode, HostOpen, HostSetAttr, HostStat,
 };
 use linux_abi::Errno;
 use linux_abi::stat::make_dev;
@@ -19,7 +19,7 @@ use crate::file::{Caller, IoSink, IoSource};
 use crate::mm::{MapError, Mappable, Page};
 use crate::vfs::{
     Attachments, Attr, DirEntry, Directory, Inode, Kind, NewKind, NewNode, Regular, SetAttr,
-    SetTime, Timespec, XattrSet, Xattrs,
+    SetTime, Timespec, Xattrs,
 };
 
 /// Bytes moved at a time.
@@ -28,9 +28,9 @@ const CHUNK: usize = 128 * 1024;
 type Listing = HashMap<Box<[u8]>, (u64, Kind)>;
 
 #[derive(Clone)]
-struct Place {
-    dir: Arc<HostInode>,
-    name: Box<[u8]>,
+pub(super) struct Place {
+    pub(super) dir: Arc<HostInode>,
+    pub(super) name: Box<[u8]>,
 }
 
 #[derive(Default)]
@@ -115,7 +115,7 @@ impl HostInode {
         })
     }
 
-    fn place(&self) -> Result<Place, Errno> {
+    pub(super) fn place(&self) -> Result<Place, Errno> {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         place.clone().ok_or(Errno::EBUSY)
     }
@@ -124,7 +124,7 @@ impl HostInode {
         self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn handle(&self) -> Result<Arc<dyn HostDir>, Errno> {
+    pub(super) fn handle(&self) -> Result<Arc<dyn HostDir>, Errno> {
         if let Some(handle) = &*self.lock_handle() {
             return Ok(handle.clone());
         }
@@ -218,20 +218,6 @@ impl HostInode {
         }
         let place = self.place()?;
         place.dir.handle()?.stat(Some(&place.name))
-    }
-
-    fn xattrs(&self) -> Result<HostXattrs, Errno> {
-        let xattrs = if self.kind == Kind::Directory {
-            self.handle()?.xattrs(None)
-        } else {
-            let place = self.place()?;
-            place.dir.handle()?.xattrs(Some(&place.name))
-        };
-        match xattrs {
-            // A host without attributes stores files that have none.
-            Err(Errno::EOPNOTSUPP) => Ok(Vec::new()),
-            xattrs => xattrs,
-        }
     }
 
     fn read_listing(&self) -> Result<Listing, Errno> {
@@ -360,26 +346,6 @@ impl Inode for HostInode {
         }
         let place = self.place()?;
         place.dir.handle()?.read_link(&place.name)
-    }
-}
-
-impl Xattrs for HostInode {
-    fn get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        let all = self.xattrs()?;
-        let found = all.into_iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value).ok_or(Errno::ENODATA)
-    }
-
-    fn set(&self, _name: &[u8], _value: &[u8], _how: XattrSet) -> Result<(), Errno> {
-        Err(Errno::EROFS)
-    }
-
-    fn list(&self) -> Result<Vec<Vec<u8>>, Errno> {
-        Ok(self.xattrs()?.into_iter().map(|(name, _)| name).collect())
-    }
-
-    fn remove(&self, _name: &[u8]) -> Result<(), Errno> {
-        Err(Errno::EROFS)
     }
 }
 
