@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Assembles stub and payload into one signed file.
 
-use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -96,14 +95,10 @@ pub fn write(
     let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(manifest), threads, out)
         .map_err(failed)?;
     writer.write_all(&plan.head).map_err(io_failed)?;
-    let copied = Cell::new(0);
     let mut layer = layer.take(layer_size);
-    let advance = |count| {
-        copied.set(copied.get() + count);
-        task.advance(count);
-    };
-    writer.read_from(&mut layer, &advance).map_err(io_failed)?;
-    if copied.get() != layer_size {
+    let advance = |count| task.advance(count);
+    let copied = writer.read_from(&mut layer, &advance).map_err(io_failed)?;
+    if copied != layer_size {
         return Err(io_failed(io::ErrorKind::UnexpectedEof.into()));
     }
     io::copy(&mut io::repeat(0).take(plan.tail), &mut writer).map_err(io_failed)?;

@@ -95,21 +95,23 @@ impl<W: Write> SignedWriter<W> {
         Ok(self.out)
     }
 
-    /// Takes all of `source` for payload and tells `read` of every step. Saves
-    /// the copy that writing makes.
+    /// Takes all of `source` for payload, tells `read` of every step and returns
+    /// how many bytes that was. Saves the copy that writing makes.
     ///
     /// # Errors
     /// What the source or the output said, or that the payload is too long.
-    pub fn read_from(&mut self, source: &mut dyn Read, read: &dyn Fn(u64)) -> io::Result<()> {
+    pub fn read_from(&mut self, source: &mut dyn Read, read: &dyn Fn(u64)) -> io::Result<u64> {
+        let mut total = 0;
         loop {
             let count = match source.read(&mut self.block[self.filled..]) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(total),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             self.expect(count)?;
             self.advance(count)?;
+            total += count as u64;
             read(count as u64);
         }
     }
