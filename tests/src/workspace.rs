@@ -118,6 +118,20 @@ pub fn try_run(command: &mut Command) -> Result<Output> {
         .with_context(|| format!("start {command:?}"))
 }
 
+/// Lets `command` start where `other` would: in its directory, with its environment
+/// and nothing else. What wraps a program has to.
+pub fn surround_like(command: &mut Command, other: &Command) {
+    if let Some(dir) = other.get_current_dir() {
+        command.current_dir(dir);
+    }
+    command.env_clear();
+    for (name, value) in other.get_envs() {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+}
+
 /// All that a program wrote, standard error last.
 #[must_use]
 pub fn text_of(output: &Output) -> String {

@@ -2,13 +2,14 @@
 //! Someone with a bundle, and what running it gives.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
 use elfuse_tests::image;
-use elfuse_tests::workspace::{simulator, text_of, try_run};
+use elfuse_tests::registry::Registry;
+use elfuse_tests::workspace::{simulator, surround_like, text_of, try_run};
 
 /// A user with one bundle, called `box`.
 pub(crate) struct Owner {
@@ -30,6 +31,18 @@ impl Owner {
         Ok(Self { user })
     }
 
+    /// Of a bundle of `name`, which a registry has from the layout `image`; made with
+    /// `options`.
+    pub(crate) fn of_registry(image: &Path, name: &str, options: &[&str]) -> Result<Self> {
+        let registry = Registry::start()?;
+        registry.fill(image, "latest", name)?;
+        let user = User::new()?;
+        let source = format!("{}/{name}", registry.address());
+        let fixed = ["--quiet", "--insecure", "-o", "box", &source];
+        user.run([&fixed[..], options].concat())?;
+        Ok(Self { user })
+    }
+
     /// `elfuse-bundle run ./box ARGS`; what hangs is ended.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Command> {
         let run = self.user.command(["run", "./box"])?;
@@ -37,12 +50,8 @@ impl Owner {
         command.args(["--kill-after=5", "300"]);
         command.arg(run.get_program()).args(run.get_args());
         command.args(args);
-        let dir = run.get_current_dir().context("a directory to run in")?;
-        command.current_dir(dir).env_clear();
-        let set = run
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?)));
-        command.envs(set).env("ELFUSE_SIM", simulator()?);
+        surround_like(&mut command, &run);
+        command.env("ELFUSE_SIM", simulator()?);
         Ok(command)
     }
 

@@ -5,10 +5,10 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use elfuse_tests::bundler::User;
 use elfuse_tests::image;
-use elfuse_tests::workspace::{simulator, text_of};
+use elfuse_tests::workspace::{simulator, surround_like, text_of};
 
 use crate::common::Owner;
 
@@ -86,13 +86,7 @@ fn a_full_disk_leaves_nothing_and_says_where_room_is_needed() -> Result<()> {
     inside.args(["--dev-bind", "/", "/", "--size", "1048576", "--tmpfs"]);
     inside.arg(&full).args(["sh", "-c", script, "sh"]);
     inside.arg(bundler.get_program()).args(bundler.get_args());
-    inside.current_dir(bundler.get_current_dir().context("a directory")?);
-    inside.env_clear();
-    inside.envs(
-        bundler
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    surround_like(&mut inside, &bundler);
     let output = inside.env("PATH", "/usr/bin:/bin").output()?;
     let text = text_of(&output);
     ensure!(output.status.code() == Some(3), "{text}");

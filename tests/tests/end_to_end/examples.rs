@@ -3,10 +3,10 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use elfuse_tests::bundler::User;
 use elfuse_tests::image;
-use elfuse_tests::workspace::{root, run, simulator};
+use elfuse_tests::workspace::{root, run, simulator, surround_like};
 
 /// What a script prints, with the bundler on the `PATH`.
 fn example(name: &str) -> Result<String> {
@@ -19,13 +19,7 @@ fn example(name: &str) -> Result<String> {
     let mut script = Command::new("timeout");
     script.arg("120").arg(root().join("examples").join(name));
     script.arg(format!("oci:{}:latest", image::busybox()?.display()));
-    script.current_dir(bundler.get_current_dir().context("a directory")?);
-    script.env_clear();
-    script.envs(
-        bundler
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    surround_like(&mut script, &bundler);
     script.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
     Ok(String::from_utf8(run(
         script.env("ELFUSE_SIM", simulator()?)

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use elfuse_tests::workspace::surround_like;
 
 use crate::common::Owner;
 
@@ -30,10 +31,7 @@ impl Person {
             .collect();
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-f", "-c", &words.join(" "), "/dev/null"]);
-        let dir = program.get_current_dir().context("a directory")?;
-        script.current_dir(dir).env_clear();
-        let set = program.get_envs();
-        script.envs(set.filter_map(|(name, value)| Some((name, value?))));
+        surround_like(&mut script, program);
         let streams = script.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = streams.spawn().context("start script, of util-linux")?;
         let keys = child.stdin.take().context("its input")?;
