@@ -117,6 +117,9 @@ impl StubError {
             Self::MakeDirectory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("name a directory that does not exist yet")
             }
+            Self::Option(OptionError::Unknown(_)) => {
+                Some("--elfuse-help lists what there is; the program's own options come after --")
+            }
             Self::Option(_) => Some("--elfuse-help lists what there is"),
             Self::Start(error) => error.hint(),
             Self::Host(error) => error.hint(),
