@@ -41,7 +41,16 @@ impl LayerBlob {
 /// # Errors
 /// What writing a file says.
 pub fn write(dir: &Path, layers: &[LayerBlob]) -> io::Result<()> {
-    let mut manifest = image(dir, "arm64", layers)?;
+    write_with_config(dir, layers, &json!({}))
+}
+
+/// The same with what a configuration says about running the image: `Entrypoint`,
+/// `Env` and the like.
+///
+/// # Errors
+/// What writing a file says.
+pub fn write_with_config(dir: &Path, layers: &[LayerBlob], run: &Value) -> io::Result<()> {
+    let mut manifest = image(dir, "arm64", layers, run)?;
     manifest["platform"] = json!({ "architecture": "arm64", "os": "linux" });
     finish(dir, manifest)
 }
@@ -54,7 +63,7 @@ pub fn write(dir: &Path, layers: &[LayerBlob]) -> io::Result<()> {
 pub fn write_index(dir: &Path, images: &[(&str, &[LayerBlob])]) -> io::Result<Vec<String>> {
     let mut manifests = Vec::new();
     for (architecture, layers) in images {
-        let mut manifest = image(dir, architecture, layers)?;
+        let mut manifest = image(dir, architecture, layers, &json!({}))?;
         manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
         manifests.push(manifest);
     }
@@ -74,7 +83,7 @@ fn finish(dir: &Path, mut document: Value) -> io::Result<()> {
 }
 
 /// Writes the blobs of one image and describes its manifest.
-fn image(dir: &Path, architecture: &str, layers: &[LayerBlob]) -> io::Result<Value> {
+fn image(dir: &Path, architecture: &str, layers: &[LayerBlob], run: &Value) -> io::Result<Value> {
     fs::create_dir_all(dir.join("blobs/sha256"))?;
     let mut descriptors = Vec::new();
     for layer in layers {
@@ -87,7 +96,7 @@ fn image(dir: &Path, architecture: &str, layers: &[LayerBlob]) -> io::Result<Val
     let config = json!({
         "architecture": architecture,
         "os": "linux",
-        "config": {},
+        "config": run,
         "rootfs": { "type": "layers", "diff_ids": diff_ids },
     });
     let config = blob(

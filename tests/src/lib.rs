@@ -5,6 +5,7 @@
 //! ([`front`]), and what comes out is judged by other programs again. Guest programs
 //! ([`guest`]) live in roots of packages ([`guest_root`]); small ones make [`claims`].
 
+pub mod applications;
 pub mod bundler;
 pub mod claims;
 pub mod compiled;

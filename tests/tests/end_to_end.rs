@@ -12,12 +12,16 @@ mod errors;
 mod examples;
 #[path = "end_to_end/files.rs"]
 mod files;
+#[path = "end_to_end/gron.rs"]
+mod gron;
 #[path = "end_to_end/init.rs"]
 mod init;
 #[path = "end_to_end/kills.rs"]
 mod kills;
 #[path = "end_to_end/named.rs"]
 mod named;
+#[path = "end_to_end/python.rs"]
+mod python;
 #[path = "end_to_end/run.rs"]
 mod run;
 #[path = "end_to_end/terminal.rs"]
