@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From loaded images to a finished bundle.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use elfuse_payload::Digest;
+use elfuse_payload::layer::LayerSummary;
 use elfuse_payload::provenance::{self, Provenance};
+use elfuse_payload::segment::SegmentPlan;
 
-use super::{BundleError, Contents, Overrides, config, write};
-use crate::image::Image;
+use super::write::Output;
+use super::{BundleError, Contents, Overrides, config};
+use crate::image::{Image, Layer};
 use crate::macho::Template;
 use crate::progress::Progress;
 use crate::squash::cache::squash_cached;
@@ -88,29 +89,24 @@ pub fn build(
         .iter()
         .flat_map(|image| image.layers.clone())
         .collect();
-    let mut squashed = squash_cached(&layers, &request.squash, progress, &store.layer_cache())?;
+    let output = Output::create(stub, output)?;
+    let mut early = output.early_layer(expected_head(request, base, &layers)?);
+    let cache = store.layer_cache();
+    let mut squashed = squash_cached(&layers, &request.squash, progress, &cache, &mut early)?;
+    let placed = early.finish();
     let summary = squashed.summary;
-    let config =
-        config::config(&base.config, &request.overrides, &summary.layer).map_err(|source| {
-            BuildError::Config {
-                digest: base.config_digest,
-                source,
-            }
-        })?;
-    let manifest = config::manifest(&config, &summary.layer);
-    let provenance = provenance(request, base).to_json();
-    rewind(&mut squashed.file, output)?;
+    let documents = Documents::new(request, base, &summary.layer)?;
     let contents = Contents {
-        manifest: &manifest,
-        config: &config,
-        provenance: &provenance,
+        manifest: &documents.manifest,
+        config: &documents.config,
+        provenance: &documents.provenance,
         layer: &mut squashed.file,
         layer_size: summary.layer.size,
         layer_digest: summary.layer.digest,
     };
-    let size = write::write(stub, contents, output, request.squash.threads, progress)?;
+    let size = output.finish(contents, placed, request.squash.threads, progress)?;
     Ok(Built {
-        digest: Digest::of(&manifest),
+        digest: Digest::of(&documents.manifest),
         size,
         layer_size: summary.layer.size,
         tar_size: summary.layer.tar_size,
@@ -119,11 +115,46 @@ pub fn build(
     })
 }
 
-fn rewind(layer: &mut File, output: &Path) -> Result<(), BundleError> {
-    let rewound = layer.seek(SeekFrom::Start(0));
-    rewound
-        .map(drop)
-        .map_err(|source| BundleError::io("read layer for", output, source))
+/// What stands before the layer in a payload.
+struct Documents {
+    manifest: Vec<u8>,
+    config: Vec<u8>,
+    provenance: Vec<u8>,
+}
+
+impl Documents {
+    fn new(request: &Request<'_>, base: &Image, layer: &LayerSummary) -> Result<Self, BuildError> {
+        let config = config::config(&base.config, &request.overrides, layer);
+        let config = config.map_err(|source| BuildError::Config {
+            digest: base.config_digest,
+            source,
+        })?;
+        Ok(Self {
+            manifest: config::manifest(&config, layer),
+            config,
+            provenance: provenance(request, base).to_json(),
+        })
+    }
+}
+
+/// How long everything before the layer will be in the payload, most likely.
+fn expected_head(request: &Request<'_>, base: &Image, layers: &[Layer]) -> Result<u64, BuildError> {
+    let total = layers.iter().map(|layer| layer.size).sum::<u64>();
+    let digest = Digest::from_bytes([0; 32]);
+    let layer = LayerSummary {
+        digest,
+        // Only how many digits it has matters.
+        size: total.min(1 << 30),
+        diff_id: digest,
+        tar_size: 0,
+    };
+    let Documents {
+        manifest,
+        config,
+        provenance,
+    } = Documents::new(request, base, &layer)?;
+    let plan = SegmentPlan::new(&manifest, &config, &provenance, layer.size, digest);
+    Ok(plan.map_err(BundleError::from)?.head.len() as u64)
 }
 
 fn provenance(request: &Request<'_>, base: &Image) -> Provenance {

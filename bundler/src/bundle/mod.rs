@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bundle file: assemble, open, verify.
 //!
-//! [`write()`] puts a stub and a payload together into one signed executable
+//! [`build()`] puts a stub and a payload together into one signed executable
 //! that appears under its name at once or not at all. [`Bundle`] opens a
 //! finished file, [`Tree`] its files, [`compare`] tells two apart. The
 //! layout is docs/macho.md's and docs/payload-format.md's.
@@ -9,6 +9,7 @@
 mod build;
 mod config;
 mod diff;
+mod early;
 mod error;
 mod open;
 #[cfg(test)]
@@ -22,4 +23,4 @@ pub use diff::{Aspect, Change, Differences, compare};
 pub use error::BundleError;
 pub use open::Bundle;
 pub use tree::{LookupError, Tree, escaped, text};
-pub use write::{Contents, Overwrite, check_output, read_stub, write};
+pub use write::{Contents, Overwrite, check_output, read_stub};

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use elfuse_payload::Digest;
 
-use super::{Bundle, BundleError, Contents, Overrides, config, write};
+use super::write::Output;
+use super::{Bundle, BundleError, Contents, Overrides, config};
 use crate::image::{BlobHandle, Layer, LayerMediaType};
 use crate::macho::{self, PAGE, Template};
 use crate::progress::Quiet;
@@ -80,7 +81,8 @@ fn bundle(dir: &Path) -> PathBuf {
     };
     let stub = Template::new(macho::tests::stub()).expect("a stub");
     let path = dir.join("box");
-    write::write(&stub, contents, &path, 1, &Quiet).expect("a bundle");
+    let output = Output::create(&stub, &path).expect("a temporary file");
+    output.finish(contents, None, 1, &Quiet).expect("a bundle");
     path
 }
 

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use elfuse_payload::Digest;
 use elfuse_payload::segment::SegmentPlan;
 
+use tempfile::NamedTempFile;
+
+use super::early::{EarlyLayer, Placed};
 use super::{Bundle, BundleError};
 use crate::macho::{SignedWriter, Template};
 use crate::progress::Progress;
@@ -62,56 +65,103 @@ pub fn check_output(path: &Path, overwrite: Overwrite) -> Result<(), BundleError
     Err(BundleError::Exists(path.to_path_buf()))
 }
 
-/// Writes a bundle to `path`, mode 0755. The file appears when it is complete
-/// and on disk; until then it is a hidden file beside it that goes with the
-/// process's errors. Returns its size.
-///
-/// # Errors
-/// The payload is too large, or the host refused something.
-pub fn write(
-    stub: &Template,
-    contents: Contents<'_>,
-    path: &Path,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<u64, BundleError> {
-    let Contents {
-        manifest,
-        config,
-        provenance,
-        layer,
-        layer_size,
-        layer_digest,
-    } = contents;
-    let plan = SegmentPlan::new(manifest, config, provenance, layer_size, layer_digest)?;
-    let failed = |source| BundleError::Macho {
-        path: path.to_path_buf(),
-        source,
-    };
-    let io_failed = |source| BundleError::io("write", path, source);
-    let temporary = temporary_beside(path).map_err(io_failed)?;
-    let task = progress.task("sign and write", Some(plan.total_len()));
-    let out = temporary.as_file();
-    let mut writer = SignedWriter::new(stub, plan.total_len(), &identifier(manifest), threads, out)
-        .map_err(failed)?;
-    writer.write_all(&plan.head).map_err(io_failed)?;
-    let mut layer = layer.take(layer_size);
-    let advance = |count| task.advance(count);
-    let copied = writer.read_from(&mut layer, &advance).map_err(io_failed)?;
-    if copied != layer_size {
-        return Err(io_failed(io::ErrorKind::UnexpectedEof.into()));
+/// A bundle that is being written: a hidden file beside its place that goes with
+/// the process's errors.
+pub(super) struct Output<'a> {
+    stub: &'a Template,
+    path: &'a Path,
+    temporary: NamedTempFile,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn create(stub: &'a Template, path: &'a Path) -> Result<Self, BundleError> {
+        let created = temporary_beside(path);
+        let temporary = created.map_err(|source| BundleError::io("write", path, source))?;
+        Ok(Self {
+            stub,
+            path,
+            temporary,
+        })
     }
-    io::copy(&mut io::repeat(0).take(plan.tail), &mut writer).map_err(io_failed)?;
-    writer.finish().map_err(failed)?;
-    let size = out.metadata().map_err(io_failed)?.len();
-    out.set_permissions(Permissions::from_mode(0o755))
-        .map_err(io_failed)?;
-    out.sync_data().map_err(io_failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| io_failed(error.error))?;
-    task.finish();
-    Ok(size)
+
+    /// Takes the layer before the rest is known; `head` is how long what stands
+    /// before it in the payload should be.
+    pub(super) fn early_layer(&self, head: u64) -> EarlyLayer<'_> {
+        let start = self.stub.payload_offset() + head;
+        EarlyLayer::new(self.temporary.as_file(), start)
+    }
+
+    /// Writes what is not `placed` yet. The bundle appears when it is complete
+    /// and on disk, mode 0755. Returns its size.
+    ///
+    /// # Errors
+    /// The payload is too large, or the host refused something.
+    pub(super) fn finish(
+        self,
+        contents: Contents<'_>,
+        placed: Option<Placed>,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<u64, BundleError> {
+        self.write(contents, placed, threads, progress)?;
+        let path = self.path;
+        let failed = |source| BundleError::io("write", path, source);
+        let out = self.temporary.as_file();
+        let size = out.metadata().map_err(failed)?.len();
+        out.set_permissions(Permissions::from_mode(0o755))
+            .map_err(failed)?;
+        out.sync_data().map_err(failed)?;
+        let persisted = self.temporary.persist(path);
+        persisted.map_err(|error| failed(error.error))?;
+        Ok(size)
+    }
+
+    fn write(
+        &self,
+        contents: Contents<'_>,
+        placed: Option<Placed>,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Result<(), BundleError> {
+        let Contents {
+            manifest,
+            config,
+            provenance,
+            layer,
+            layer_size,
+            layer_digest,
+        } = contents;
+        let plan = SegmentPlan::new(manifest, config, provenance, layer_size, layer_digest)?;
+        let failed = |source| BundleError::Macho {
+            path: self.path.to_path_buf(),
+            source,
+        };
+        let io_failed = |source| BundleError::io("write", self.path, source);
+        let start = self.stub.payload_offset() + plan.head.len() as u64;
+        let placed = placed.filter(|placed| placed.start == start && placed.size() == layer_size);
+        let out = self.temporary.as_file();
+        if placed.is_none() {
+            out.set_len(0).map_err(io_failed)?;
+        }
+        let task = progress.task("sign and write", Some(plan.total_len()));
+        let name = identifier(manifest);
+        let mut writer =
+            SignedWriter::new(self.stub, plan.total_len(), &name, threads, out).map_err(failed)?;
+        writer.write_all(&plan.head).map_err(io_failed)?;
+        let mut layer = layer.take(layer_size);
+        let advance = |count| task.advance(count);
+        let copied = match placed {
+            Some(placed) => placed.adopt(&mut writer),
+            None => writer.read_from(&mut layer, &advance),
+        };
+        if copied.map_err(io_failed)? != layer_size {
+            return Err(io_failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        io::copy(&mut io::repeat(0).take(plan.tail), &mut writer).map_err(io_failed)?;
+        writer.finish().map_err(failed)?;
+        task.finish();
+        Ok(())
+    }
 }
 
 /// The program's name in its signature: from what is inside, so that a bundle has
@@ -120,7 +170,7 @@ pub(super) fn identifier(manifest: &[u8]) -> String {
     format!("elfuse-{}", &Digest::of(manifest).hex()[..16])
 }
 
-fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let parent: PathBuf = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),

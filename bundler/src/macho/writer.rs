@@ -3,9 +3,10 @@
 //!
 //! Bytes go to the output as they come; each block then goes to hashing threads,
 //! since the digest of a page needs nothing but that page, and comes back to be
-//! filled again. Memory is a few blocks whatever the payload's size.
+//! filled again. Memory is a few blocks whatever the payload's size. Pages that
+//! were written and hashed before can be adopted.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -35,6 +36,7 @@ pub struct SignedWriter<W> {
     filled: usize,
     next_page: u64,
     hashers: Hashers,
+    adopted: Hashed,
 }
 
 impl<W: Write> SignedWriter<W> {
@@ -60,6 +62,7 @@ impl<W: Write> SignedWriter<W> {
             filled: 0,
             next_page: 0,
             hashers: Hashers::start(threads).map_err(write_error)?,
+            adopted: Hashed::new(),
             grown,
         };
         let head = std::mem::take(&mut writer.grown.head);
@@ -82,7 +85,7 @@ impl<W: Write> SignedWriter<W> {
         let tail = std::mem::take(&mut self.grown.tail);
         self.push(&tail).map_err(write_error)?;
         self.flush_block().map_err(write_error)?;
-        let pages = self.hashers.finish().map_err(write_error)?;
+        let pages = self.hashers.finish(self.adopted).map_err(write_error)?;
         let Grown {
             text_size,
             code_limit,
@@ -109,15 +112,15 @@ impl<W: Write> SignedWriter<W> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            self.expect(count)?;
+            self.expect(count as u64)?;
             self.advance(count)?;
             total += count as u64;
             read(count as u64);
         }
     }
 
-    fn expect(&mut self, payload: usize) -> io::Result<()> {
-        let left = self.missing.checked_sub(payload as u64);
+    fn expect(&mut self, payload: u64) -> io::Result<()> {
+        let left = self.missing.checked_sub(payload);
         self.missing = left.ok_or_else(|| io::Error::other("the payload is too long"))?;
         Ok(())
     }
@@ -155,9 +158,31 @@ impl<W: Write> SignedWriter<W> {
     }
 }
 
+impl<W: Write + Seek> SignedWriter<W> {
+    /// Takes over pages of payload that are in the output already, where the
+    /// next bytes would go.
+    ///
+    /// # Errors
+    /// `InvalidInput` if that is not where a page begins, that the payload is
+    /// too long, or what the output said.
+    pub fn adopt(&mut self, pages: Vec<Digest>) -> io::Result<()> {
+        if !(self.filled as u64).is_multiple_of(PAGE) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let count = pages.len() as u64;
+        self.expect(count * PAGE)?;
+        self.flush_block()?;
+        let length = i64::try_from(count * PAGE).map_err(io::Error::other)?;
+        self.out.seek(SeekFrom::Current(length))?;
+        self.adopted.push((self.next_page, pages));
+        self.next_page += count;
+        Ok(())
+    }
+}
+
 impl<W: Write> Write for SignedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.expect(bytes.len())?;
+        self.expect(bytes.len() as u64)?;
         self.push(bytes)?;
         Ok(bytes.len())
     }
@@ -207,9 +232,9 @@ impl Hashers {
             .ok_or_else(|| io::Error::other("a hashing thread ended early"))
     }
 
-    fn finish(mut self) -> io::Result<Vec<Digest>> {
+    /// The digests of all pages, in order, `all` among them.
+    fn finish(mut self, mut all: Hashed) -> io::Result<Vec<Digest>> {
         self.queue = None;
-        let mut all = Hashed::new();
         for thread in self.threads.drain(..) {
             let hashed = thread.join();
             all.extend(hashed.map_err(|_| io::Error::other("a hashing thread panicked"))?);

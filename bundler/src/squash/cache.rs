@@ -103,6 +103,7 @@ struct Trailer {
 }
 
 /// Like [`super::squash()`], but takes the result from `cache` or leaves it there.
+/// What is made and not found is also written to `copy` as it comes.
 ///
 /// # Errors
 /// As [`super::squash()`]; a cache that cannot be read is an error of scratch space.
@@ -111,6 +112,7 @@ pub fn squash_cached(
     options: &SquashOptions,
     progress: &dyn Progress,
     cache: &dyn LayerCache,
+    copy: &mut dyn Write,
 ) -> Result<Squashed, SquashError> {
     let failed = |source| SquashError::Scratch {
         dir: cache.scratch().to_path_buf(),
@@ -130,7 +132,8 @@ pub fn squash_cached(
         });
     }
     let mut temporary = tempfile::NamedTempFile::new_in(cache.scratch()).map_err(failed)?;
-    let summary = squash_with(layers, added, options, progress, temporary.as_file_mut())?;
+    let mut out = Twice(temporary.as_file_mut(), copy);
+    let summary = squash_with(layers, added, options, progress, &mut out)?;
     // Opened before it is in the cache, from where it may vanish.
     let file = temporary.reopen().map_err(failed)?;
     if let Some(key) = key {
@@ -142,6 +145,22 @@ pub fn squash_cached(
         summary,
         is_cached: false,
     })
+}
+
+/// Writes everything to both.
+struct Twice<'a>(&'a mut File, &'a mut dyn Write);
+
+impl Write for Twice<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.0.write(bytes)?;
+        self.1.write_all(&bytes[..count])?;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.1.flush()
+    }
 }
 
 /// `None` when a layer is not named by its contents: a directory may change.

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes a layer blob from the stream of a tar.
 //!
-//! [`LayerWriter`] cuts what is written to it into frames (the only copy) and
-//! deals them to the compressing threads in turn; taking results back in the
-//! same turn keeps their order without a reorder buffer, so the bytes written
-//! do not depend on the number of threads. Two more threads hash what goes in
-//! and what comes out. Queues are short: memory is a few frames per thread.
+//! [`LayerWriter`] cuts what is written to it into frames (the only copy) for the
+//! threads that compress. Whoever is free takes the next; each has its own way
+//! back, and these are waited for in order, so the bytes written do not depend
+//! on the number of threads. Two more threads hash what goes in and what comes
+//! out. Queues are short: memory is a few frames per thread.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::contents;
@@ -18,11 +18,11 @@ use crate::seekable::{DEFAULT_LEVEL, FRAME_BYTES, FrameCompressor, FrameInfo, Se
 use crate::toc::{Entry, Toc};
 use crate::{Digest, Sha256Stream};
 
-/// Frames that may wait at each thread.
+/// Frames that may wait for a digest.
 const QUEUE: usize = 2;
 
-/// Frames that may wait in all, beside the one each thread has: bounds memory
-/// on machines with many cores.
+/// Frames that may wait to be compressed or written, beside the one each thread
+/// has: bounds memory on machines with many cores.
 const SLACK: usize = 4;
 
 /// How to compress a layer.
@@ -64,11 +64,12 @@ pub struct LayerWriter<W> {
     frame: Vec<u8>,
     /// How much of it is.
     filled: usize,
-    workers: Vec<Worker>,
-    /// The worker that gets the next frame.
-    next: usize,
-    /// The workers that owe a result, in order.
-    pending: VecDeque<usize>,
+    /// Where the threads take frames.
+    jobs: SyncSender<Job>,
+    /// Results that are owed, in order.
+    pending: VecDeque<Receiver<io::Result<Compressed>>>,
+    /// How many may be.
+    most_pending: usize,
     frames: Vec<FrameInfo>,
     tar_hash: HashThread,
     blob_hash: HashThread,
@@ -84,14 +85,20 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// Zstandard refuses the level, or the host a thread.
     pub fn new(out: W, options: LayerOptions) -> io::Result<Self> {
-        let workers = (0..options.threads.max(1)).map(|_| Worker::start(options.level));
+        let threads = options.threads.max(1);
+        let most_pending = threads + SLACK;
+        let (jobs, queue) = sync_channel(most_pending);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..threads {
+            start_compressing(options.level, Arc::clone(&queue))?;
+        }
         Ok(Self {
             out,
             frame: vec![0; FRAME_BYTES],
             filled: 0,
-            workers: workers.collect::<io::Result<_>>()?,
-            next: 0,
+            jobs,
             pending: VecDeque::new(),
+            most_pending,
             frames: Vec::new(),
             tar_hash: HashThread::start("hash tar")?,
             blob_hash: HashThread::start("hash blob")?,
@@ -139,8 +146,7 @@ impl<W: Write> LayerWriter<W> {
         if self.filled == 0 {
             return Ok(());
         }
-        let workers = self.workers.len();
-        if self.pending.len() >= (workers * QUEUE).min(workers + SLACK) {
+        if self.pending.len() >= self.most_pending {
             self.collect()?;
         }
         let fresh = self.spare.pop().unwrap_or_else(|| vec![0; FRAME_BYTES]);
@@ -150,19 +156,23 @@ impl<W: Write> LayerWriter<W> {
         let full = Arc::new(full);
         self.tar_size += full.len() as u64;
         self.tar_hash.update(&full)?;
-        let frame = self.reclaim();
-        self.workers[self.next].submit(Job { data: full, frame })?;
-        self.pending.push_back(self.next);
-        self.next = (self.next + 1) % self.workers.len();
+        let (result, pending) = sync_channel(1);
+        let job = Job {
+            data: full,
+            frame: self.reclaim(),
+            result,
+        };
+        self.jobs.send(job).map_err(|_| died("compress"))?;
+        self.pending.push_back(pending);
         Ok(())
     }
 
     /// Waits for the oldest frame and writes it.
     fn collect(&mut self) -> io::Result<()> {
-        let Some(worker) = self.pending.pop_front() else {
+        let Some(oldest) = self.pending.pop_front() else {
             return Ok(());
         };
-        let Compressed { data, frame, info } = self.workers[worker].collect()?;
+        let Compressed { data, frame, info } = oldest.recv().map_err(|_| died("compress"))??;
         // Usually the hash has passed it by now; otherwise it is freed there.
         if let Ok(data) = Arc::try_unwrap(data) {
             self.spare.push(data);
@@ -232,55 +242,43 @@ impl<W: Write> Write for LayerWriter<W> {
     }
 }
 
+#[derive(Debug)]
 struct Job {
     data: Arc<Vec<u8>>,
     /// Where the frame goes; what it holds does not count.
     frame: Vec<u8>,
+    result: SyncSender<io::Result<Compressed>>,
 }
 
+#[derive(Debug)]
 struct Compressed {
     data: Arc<Vec<u8>>,
     frame: Vec<u8>,
     info: FrameInfo,
 }
 
-/// A thread that compresses. It ends when its input is dropped.
-#[derive(Debug)]
-struct Worker {
-    input: SyncSender<Job>,
-    output: Receiver<io::Result<Compressed>>,
-}
-
-impl Worker {
-    fn start(level: i32) -> io::Result<Self> {
-        // Here, so that a bad level is reported before anything is read.
-        let mut compressor = FrameCompressor::new(level)?;
-        let (input, jobs) = sync_channel::<Job>(QUEUE);
-        let (results, output) = sync_channel(QUEUE);
-        let mut run = move |job: Job| {
-            let Job { data, mut frame } = job;
-            let info = compressor.compress(&data, &mut frame)?;
-            Ok(Compressed { data, frame, info })
-        };
-        thread::Builder::new()
-            .name("compress".into())
-            .spawn(move || {
-                for job in jobs {
-                    if results.send(run(job)).is_err() {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Self { input, output })
-    }
-
-    fn submit(&self, job: Job) -> io::Result<()> {
-        self.input.send(job).map_err(|_| died("compress"))
-    }
-
-    fn collect(&self) -> io::Result<Compressed> {
-        self.output.recv().map_err(|_| died("compress"))?
-    }
+/// Starts a thread that compresses. It ends when nobody can send frames any more.
+fn start_compressing(level: i32, queue: Arc<Mutex<Receiver<Job>>>) -> io::Result<()> {
+    // Here, so that a bad level is reported before anything is read.
+    let mut compressor = FrameCompressor::new(level)?;
+    let next = move || {
+        let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.recv().ok()
+    };
+    let run = move || {
+        while let Some(Job {
+            data,
+            mut frame,
+            result,
+        }) = next()
+        {
+            let made = compressor.compress(&data, &mut frame);
+            // Nobody wants it after an error elsewhere.
+            let _ = result.send(made.map(|info| Compressed { data, frame, info }));
+        }
+    };
+    let builder = thread::Builder::new().name("compress".into());
+    builder.spawn(run).map(drop)
 }
 
 /// A thread that computes a digest of what it is sent.

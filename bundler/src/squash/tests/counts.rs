@@ -148,7 +148,8 @@ fn second_squash_reads_no_layer() {
     let (layer, blob) = layer(LayerMediaType::Gzip, 3, 100_000);
     for is_cached in [false, true] {
         let layers = std::slice::from_ref(&layer);
-        let squashed = squash_cached(layers, &options(&dir), &Quiet, &cache).expect("a squash");
+        let squashed = squash_cached(layers, &options(&dir), &Quiet, &cache, &mut io::sink())
+            .expect("a squash");
         assert_eq!(squashed.is_cached, is_cached);
         assert_eq!(blob.opened.load(Relaxed), 1);
     }

@@ -3,7 +3,7 @@
 //! determinism, the cache.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -228,7 +228,8 @@ fn second_squash_comes_from_the_cache_until_it_is_damaged() {
     let layers = [fixture.layer(LayerMediaType::Gzip, &sample())];
     let run = |transforms: Transforms| {
         let options = fixture.options(transforms);
-        let result = squash_cached(&layers, &options, &Quiet, &cache).expect("a squash");
+        let result =
+            squash_cached(&layers, &options, &Quiet, &cache, &mut io::sink()).expect("a squash");
         let mut blob = read_all(&result.file);
         blob.truncate(usize::try_from(result.summary.layer.size).expect("small"));
         assert_eq!(Digest::of(&blob), result.summary.layer.digest);
@@ -267,8 +268,14 @@ fn layers_not_named_by_their_contents_are_not_cached() {
     };
     for _ in 0..2 {
         let options = fixture.options(Transforms::default());
-        let result = squash_cached(std::slice::from_ref(&layer), &options, &Quiet, &cache)
-            .expect("a squash");
+        let result = squash_cached(
+            std::slice::from_ref(&layer),
+            &options,
+            &Quiet,
+            &cache,
+            &mut io::sink(),
+        )
+        .expect("a squash");
         assert!(!result.is_cached);
     }
     assert_eq!(
