@@ -6,9 +6,15 @@
 //! Apple's framework: one virtual machine per process, processors bound to their
 //! threads, mappings in units of 16 KiB that do not overlap.
 
+mod carrier;
+
 mod engine;
 mod exception;
+mod hooks;
 mod kick;
+mod listeners;
+mod live;
+mod peek;
 mod tuning;
 mod turn;
 mod vcpu;

@@ -1,51 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A virtual processor: one instance of Unicorn, bound to its thread.
 //!
-//! Hooks run inside `Engine::run` and see the processor through shared references, so
-//! what they change is in cells. Nothing is called for each block of guest code: a kick
-//! stops the engine from its own thread, an interrupt that has to wait for EL0 lets the
-//! first fetch there fail, and a misaligned program counter shows when a block is
-//! translated.
+//! The engine runs on a stack of its own (`carrier.rs`); what its hooks do is in
+//! `hooks.rs`. A `hvc` comes out without ending the run, which goes on with the next
+//! [`Vcpu::run`]; whatever must not happen inside a run ends it first.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::ffi::c_void;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use elfuse_machine::hv::{Exit, HvError, Kick, Reg, SysReg, Vcpu};
-use unicorn_engine_sys::{HookType, RegisterARM64, RegisterARM64CP, TranslationBlock, uc_engine};
+use unicorn_engine_sys::{HookType, RegisterARM64};
 
+use crate::carrier::{Carrier, Link, Report};
 use crate::engine::{Engine, PAGE_SIZE, SysRegId};
-use crate::exception::{self, Probe, Syndrome};
-use crate::kick::SimKick;
+use crate::exception::Exceptions;
+use crate::hooks::{Core, PROBE_ADDRESS, on_edge, on_interrupt, on_maintenance};
 use crate::tuning;
+use crate::turn::Seat;
 use crate::vm::{Mapping, Shared};
-
-/// Interrupt numbers of the processor model (QEMU `EXCP_*`).
-const EXCP_UDEF: u32 = 1;
-const EXCP_SWI: u32 = 2;
-const EXCP_PREFETCH_ABORT: u32 = 3;
-const EXCP_DATA_ABORT: u32 = 4;
-const EXCP_BKPT: u32 = 7;
-const EXCP_HVC: u32 = 11;
-
-/// Vectors for exceptions from EL0.
-const VECTOR_SYNC: u64 = 0x400;
-const VECTOR_IRQ: u64 = 0x480;
-
-/// `ESR`: `SVC #0` and `HVC #0` of AArch64, with the length bit.
-const SVC_SYNDROME: u64 = 0x5600_0000;
-const HVC_SYNDROME: u64 = 0x5a00_0000;
-/// `ESR`: the program counter is not aligned.
-const PC_ALIGNMENT: u64 = 0x8a00_0000;
 
 const SCR_EL3: SysRegId = SysRegId {
     op0: 3,
     op1: 6,
     crn: 1,
     crm: 1,
+    op2: 0,
+};
+const PMCR_EL0: SysRegId = SysRegId {
+    op0: 3,
+    op1: 3,
+    crn: 9,
+    crm: 12,
     op2: 0,
 };
 const HCR_EL2: SysRegId = SysRegId {
@@ -59,39 +47,18 @@ const HCR_EL2: SysRegId = SysRegId {
 /// `HCR_EL2`: `WFI` and `WFE` come out, as they do from Apple's hypervisor
 /// (docs/hvf.md, "Waiting"); EL1 is 64-bit and has pointer authentication.
 const HCR: u64 = 1 << 13 | 1 << 14 | 1 << 31 | 1 << 40 | 1 << 41;
-/// `ESR`: class of a trapped `WFI`.
-const CLASS_WAIT: u64 = 0x01;
-/// `TCR_EL1`: no walks of the lower half.
-const EPD0: u64 = 1 << 7;
-
-/// What hooks and the processor share.
-struct Core {
-    engine: Engine,
-    shared: Arc<Shared>,
-    kick: Arc<SimKick>,
-    exit: Cell<Option<Exit>>,
-    has_irq: Cell<bool>,
-    /// `TCR_EL1` as it was before the lower half was hidden.
-    hidden: Cell<Option<u64>>,
-    is_misaligned: Cell<bool>,
-    probe: RefCell<Probe>,
-    /// Immediates of `hvc` instructions by the address after them.
-    immediates: RefCell<BTreeMap<u64, u64>>,
-    is_calibrating: Cell<bool>,
-}
-
 /// One processor.
 pub(crate) struct SimVcpu {
-    core: Box<Core>,
-    owner: ThreadId,
+    /// Dropped before the core, which it uses.
+    carrier: Carrier,
+    core: Rc<Core>,
+    owner: u64,
+    seat: Seat,
     mapped: Vec<Mapping>,
     generation: u64,
     code_epoch: u64,
     has_maintenance_hook: bool,
 }
-
-/// Where the calibration faults: an address that no register has by chance.
-const PROBE_ADDRESS: u64 = 0x0000_5a5a_1234_5678;
 
 impl SimVcpu {
     pub(crate) fn new(shared: &Arc<Shared>) -> Result<Self, HvError> {
@@ -99,10 +66,12 @@ impl SimVcpu {
         // EL3 lets `hvc` through to EL2, which is us.
         engine.set_sys(SCR_EL3, 0x30d01)?;
         engine.set_sys(HCR_EL2, HCR)?;
+        // Without counters nothing is done for them at each change of the level.
+        engine.set_sys(PMCR_EL0, 0)?;
         // SAFETY: the instance is initialised: registers have been written.
         unsafe { tuning::skip_checks_in_blocks(engine.handle(), PAGE_SIZE) };
-        let probe = RefCell::new(Probe::new(&engine)?);
-        let core = Box::new(Core {
+        let exceptions = Exceptions::new(&engine)?;
+        let core = Rc::new(Core {
             engine,
             shared: Arc::clone(shared),
             kick: Arc::default(),
@@ -110,13 +79,17 @@ impl SimVcpu {
             has_irq: Cell::new(false),
             hidden: Cell::new(None),
             is_misaligned: Cell::new(false),
-            probe,
-            immediates: RefCell::default(),
+            exceptions,
             is_calibrating: Cell::new(false),
+            link: Link::default(),
         });
+        let seat = shared.turns.join(Arc::clone(&core.kick));
+        shared.processors.fetch_add(1, Ordering::SeqCst);
         let cpu = Self {
+            carrier: Carrier::new(Rc::clone(&core))?,
             core,
-            owner: std::thread::current().id(),
+            owner: thread_number(),
+            seat,
             mapped: Vec::new(),
             generation: 0,
             code_epoch: 0,
@@ -126,12 +99,11 @@ impl SimVcpu {
         cpu.add_hook(HookType::EDGE_GENERATED, on_edge as *mut c_void)?;
         cpu.calibrate()?;
         cpu.core.kick.attach(&cpu.core.engine);
-        shared.processors.fetch_add(1, Ordering::SeqCst);
         Ok(cpu)
     }
 
     fn add_hook(&self, kind: HookType, callback: *mut c_void) -> Result<(), HvError> {
-        let data = (&raw const *self.core).cast_mut().cast();
+        let data = Rc::as_ptr(&self.core).cast_mut().cast();
         // SAFETY: each callback has the signature of its kind and takes the core, which
         // owns the engine and does not move.
         unsafe { self.core.engine.hook(kind, callback, data) }
@@ -171,7 +143,7 @@ impl SimVcpu {
     }
 
     fn check_owner(&self) -> Result<(), HvError> {
-        let is_owner = std::thread::current().id() == self.owner;
+        let is_owner = thread_number() == self.owner;
         if is_owner {
             Ok(())
         } else {
@@ -193,6 +165,26 @@ impl SimVcpu {
         // Any system register makes the processor look at its new state.
         let written = engine.set_sys(HCR_EL2, HCR);
         debug_assert!(written.is_ok());
+    }
+
+    /// Does what has to be done before the guest goes on. Some of it ends the run that
+    /// is in progress first.
+    fn prepare(&mut self) -> Result<(), HvError> {
+        let shared = &self.core.shared;
+        let has_mappings = shared.generation.load(Ordering::SeqCst) != self.generation;
+        let has_code = shared.code_epoch.load(Ordering::SeqCst) != self.code_epoch;
+        let is_shared = shared.processors.load(Ordering::Relaxed) > 1;
+        let has_company = is_shared && !self.has_maintenance_hook;
+        if !(has_mappings || has_code || has_company || self.core.has_irq.get()) {
+            return Ok(());
+        }
+        self.carrier.bring_out()?;
+        self.sync_mappings()?;
+        self.sync_code()?;
+        if self.core.has_irq.get() {
+            self.core.raise()?;
+        }
+        Ok(())
     }
 
     /// Takes over the mappings that changed.
@@ -242,202 +234,40 @@ impl SimVcpu {
 
 impl Drop for SimVcpu {
     fn drop(&mut self) {
+        self.core.shared.turns.part(&self.seat);
         self.core.kick.detach();
         self.core.shared.processors.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-extern "C" fn on_interrupt(_: *mut uc_engine, number: u32, data: *mut c_void) {
-    // SAFETY: the hook was added with the core, which outlives the engine.
-    let core = unsafe { &*data.cast::<Core>() };
-    core.interrupt(number);
-}
-
-/// A block was translated, and runs next.
-extern "C" fn on_edge(
-    _: *mut uc_engine,
-    block: *mut TranslationBlock,
-    _: *mut TranslationBlock,
-    data: *mut c_void,
-) {
-    // SAFETY: as in `on_interrupt`.
-    let core = unsafe { &*data.cast::<Core>() };
-    // SAFETY: Unicorn describes the block for the time of the call.
-    let address = unsafe { &*block }.pc;
-    if address & 3 != 0 {
-        core.is_misaligned.set(true);
-        core.stop(None);
-    }
-}
-
-/// Cache maintenance by address, `IC IVAU`: other processors may have translated what
-/// was there. Everything goes on as usual afterwards.
-extern "C" fn on_maintenance(
-    _: *mut uc_engine,
-    _: u32,
-    register: *const RegisterARM64CP,
-    data: *mut c_void,
-) -> u32 {
-    // SAFETY: as in `on_interrupt`.
-    let core = unsafe { &*data.cast::<Core>() };
-    // SAFETY: Unicorn describes the instruction for the time of the call.
-    let register = unsafe { &*register };
-    if (register.op1, register.crn, register.crm, register.op2) == (3, 7, 5, 1) {
-        core.shared.code_epoch.fetch_add(1, Ordering::SeqCst);
-    }
-    0
-}
-
-impl Core {
-    fn stop(&self, exit: Option<Exit>) {
-        self.exit.set(exit);
-        self.engine.stop();
-    }
-
-    /// The processor model does not check the alignment of the program counter.
-    fn take_misaligned(&self) {
-        let far = self.engine.get(RegisterARM64::PC);
-        let syndrome = Syndrome {
-            esr: PC_ALIGNMENT,
-            far: Some(far),
-        };
-        exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-        // The block is not announced again while it is known.
-        self.engine.forget_code();
-    }
-
-    /// Raises the interrupt: now, or at the first fetch of EL0.
-    fn raise(&self) -> Result<(), HvError> {
-        if exception::is_open(&self.engine) {
-            self.has_irq.set(false);
-            exception::take(&self.engine, VECTOR_IRQ, None);
-        } else if self.hidden.get().is_none() {
-            let tcr = self.engine.get_sys(SysReg::TCR.into())?;
-            self.engine.set_sys(SysReg::TCR.into(), tcr | EPD0)?;
-            self.hidden.set(Some(tcr));
-            // What is cached would still be found.
-            self.engine.forget_translations();
-        }
-        Ok(())
-    }
-
-    /// Undoes what [`Core::raise`] did to wait for EL0.
-    fn reveal(&self) -> bool {
-        let Some(tcr) = self.hidden.take() else {
-            return false;
-        };
-        let written = self.engine.set_sys(SysReg::TCR.into(), tcr);
-        debug_assert!(written.is_ok());
-        true
-    }
-
-    /// A fault, an undefined instruction, or one that waits.
-    fn fault(&self, number: u32) {
-        let (esr, address) = self.probe.borrow().fault(&self.engine);
-        let pc = self.engine.get(RegisterARM64::PC);
-        if esr >> 26 == CLASS_WAIT {
-            return self.stop(Some(Exit::Exception {
-                syndrome: esr,
-                va: 0,
-                ipa: 0,
-            }));
-        }
-        if number == EXCP_PREFETCH_ABORT && self.reveal() && exception::is_open(&self.engine) {
-            self.has_irq.set(false);
-            return exception::take(&self.engine, VECTOR_IRQ, None);
-        }
-        if number == EXCP_PREFETCH_ABORT && pc & 3 != 0 {
-            let syndrome = Syndrome {
-                esr: PC_ALIGNMENT,
-                far: Some(pc),
-            };
-            return exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-        }
-        let is_abort = matches!(number, EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT);
-        let syndrome = Syndrome {
-            esr,
-            far: is_abort.then_some(address),
-        };
-        exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-    }
-
-    fn interrupt(&self, number: u32) {
-        if self.is_calibrating.get() {
-            let is_found = self
-                .probe
-                .borrow_mut()
-                .calibrate(&self.engine, PROBE_ADDRESS);
-            self.is_calibrating.set(!is_found);
-            self.stop(None);
-            return;
-        }
-        match number {
-            EXCP_SWI => {
-                let syndrome = Syndrome {
-                    esr: SVC_SYNDROME,
-                    far: None,
-                };
-                exception::take(&self.engine, VECTOR_SYNC, Some(syndrome));
-            }
-            EXCP_HVC => {
-                let syndrome = HVC_SYNDROME | self.hvc_immediate();
-                self.stop(Some(Exit::Exception {
-                    syndrome,
-                    va: 0,
-                    ipa: 0,
-                }));
-            }
-            EXCP_UDEF | EXCP_PREFETCH_ABORT | EXCP_DATA_ABORT | EXCP_BKPT => self.fault(number),
-            _ => {
-                let va = self.engine.get(RegisterARM64::PC);
-                let syndrome = 0x3f << 26 | u64::from(number);
-                self.stop(Some(Exit::Exception {
-                    syndrome,
-                    va,
-                    ipa: 0,
-                }));
-            }
-        }
-    }
-
-    /// The immediate of the `hvc` before the program counter.
-    fn hvc_immediate(&self) -> u64 {
-        let pc = self.engine.get(RegisterARM64::PC);
-        let mut known = self.immediates.borrow_mut();
-        *known
-            .entry(pc)
-            .or_insert_with(|| self.probe.borrow().fault(&self.engine).0 & 0xffff)
     }
 }
 
 impl Vcpu for SimVcpu {
     fn run(&mut self) -> Result<Exit, HvError> {
         self.check_owner()?;
-        let shared = Arc::clone(&self.core.shared);
-        let core = &*self.core;
+        let core = Rc::clone(&self.core);
         // A kick before the run is kept or lost by chance: nobody may rely on either.
-        if core.kick.take() && shared.toss() {
+        if core.kick.take() && core.shared.toss() {
             core.has_irq.set(false);
             return Ok(Exit::Canceled);
         }
         let exit = loop {
-            let turn = shared.turns.take(&self.core.kick);
-            self.sync_mappings()?;
-            self.sync_code()?;
-            if self.core.has_irq.get() {
-                self.core.raise()?;
-            }
-            self.core.exit.set(None);
-            self.core.engine.run()?;
-            self.core.reveal();
-            if self.core.is_misaligned.take() {
-                self.core.take_misaligned();
-            }
-            drop(turn);
-            if let Some(exit) = self.core.exit.take() {
+            let turn = core.shared.turns.take(&self.seat);
+            self.prepare()?;
+            let report = self.carrier.go();
+            core.reveal();
+            if let Report::Inside(exit) = report {
                 break exit;
             }
-            if self.core.kick.take() {
+            if core.is_misaligned.take() {
+                core.take_misaligned();
+            }
+            drop(turn);
+            if let Report::Outside(outcome) = report {
+                outcome?;
+            }
+            if let Some(exit) = core.exit.take() {
+                break exit;
+            }
+            if core.kick.take() {
                 break Exit::Canceled;
             }
         };
@@ -484,8 +314,10 @@ impl Vcpu for SimVcpu {
     }
 
     fn invalidate_icache(&mut self) {
+        // Nothing is lost with an error: the next run reports it again.
+        let is_out = self.carrier.bring_out();
+        debug_assert!(is_out.is_ok(), "end the run in progress");
         self.core.engine.forget_code();
-        self.core.immediates.borrow_mut().clear();
     }
 
     fn kick_handle(&self) -> Arc<dyn Kick> {
@@ -493,44 +325,54 @@ impl Vcpu for SimVcpu {
     }
 }
 
+/// A number of the calling thread that no other thread ever has.
+fn thread_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
+}
+
+/// The general registers.
+pub(crate) const X: [RegisterARM64; 31] = [
+    RegisterARM64::X0,
+    RegisterARM64::X1,
+    RegisterARM64::X2,
+    RegisterARM64::X3,
+    RegisterARM64::X4,
+    RegisterARM64::X5,
+    RegisterARM64::X6,
+    RegisterARM64::X7,
+    RegisterARM64::X8,
+    RegisterARM64::X9,
+    RegisterARM64::X10,
+    RegisterARM64::X11,
+    RegisterARM64::X12,
+    RegisterARM64::X13,
+    RegisterARM64::X14,
+    RegisterARM64::X15,
+    RegisterARM64::X16,
+    RegisterARM64::X17,
+    RegisterARM64::X18,
+    RegisterARM64::X19,
+    RegisterARM64::X20,
+    RegisterARM64::X21,
+    RegisterARM64::X22,
+    RegisterARM64::X23,
+    RegisterARM64::X24,
+    RegisterARM64::X25,
+    RegisterARM64::X26,
+    RegisterARM64::X27,
+    RegisterARM64::X28,
+    RegisterARM64::X29,
+    RegisterARM64::X30,
+];
+
 fn register(reg: Reg) -> Result<RegisterARM64, HvError> {
-    use RegisterARM64 as R;
-    const X: [RegisterARM64; 31] = [
-        R::X0,
-        R::X1,
-        R::X2,
-        R::X3,
-        R::X4,
-        R::X5,
-        R::X6,
-        R::X7,
-        R::X8,
-        R::X9,
-        R::X10,
-        R::X11,
-        R::X12,
-        R::X13,
-        R::X14,
-        R::X15,
-        R::X16,
-        R::X17,
-        R::X18,
-        R::X19,
-        R::X20,
-        R::X21,
-        R::X22,
-        R::X23,
-        R::X24,
-        R::X25,
-        R::X26,
-        R::X27,
-        R::X28,
-        R::X29,
-        R::X30,
-    ];
     match reg {
         Reg::X(n) => X.get(usize::from(n)).copied().ok_or(HvError::BadArgument),
-        Reg::Pc => Ok(R::PC),
-        Reg::Cpsr => Ok(R::PSTATE),
+        Reg::Pc => Ok(RegisterARM64::PC),
+        Reg::Cpsr => Ok(RegisterARM64::PSTATE),
     }
 }
