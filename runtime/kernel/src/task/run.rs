@@ -44,6 +44,8 @@ pub(crate) struct Runner {
     /// The guest was left other than by a system call since signals were last
     /// looked at: restartable sequences must be checked.
     was_preempted: bool,
+    /// When the guest was left: the time since is the kernel's.
+    left_ns: Option<u64>,
 }
 
 enum Step {
@@ -58,6 +60,7 @@ impl Runner {
             waiting: None,
             interrupted: None,
             was_preempted: true,
+            left_ns: None,
         }
     }
 
@@ -92,21 +95,23 @@ impl Runner {
         let Ok(mm) = self.task.mm() else {
             return self.die(ExitStatus::Code(0));
         };
-        let kernel = Arc::clone(&self.task.kernel);
-        let clock = kernel.clock();
+        let clock = self.task.kernel.clock();
         let entered = clock.monotonic_ns();
-        clock.publish(kernel.machine(), entered);
+        clock.publish(self.task.kernel.machine(), entered);
+        charge(&self.task, self.left_ns, entered);
         self.task.user_time.start(entered);
         let trap = cpu.run(&mut self.task.registers(), mm.space());
         let left = clock.monotonic_ns();
         self.task.user_time.stop(left);
+        self.left_ns = Some(left);
         drop(mm);
-        let step = self.handle(trap);
-        let after = clock.monotonic_ns();
-        self.task
-            .system_ns
-            .fetch_add(after.saturating_sub(left), Ordering::Relaxed);
-        step
+        self.handle(trap)
+    }
+
+    /// Ends the time that the kernel has spent on the thread.
+    fn charge(&mut self) {
+        let now = self.task.kernel.clock().monotonic_ns();
+        charge(&self.task, self.left_ns.take(), now);
     }
 
     fn handle(&mut self, trap: Trap) -> Step {
@@ -345,6 +350,7 @@ impl Runner {
             };
             trace.ended(&self.task, &text);
         }
+        self.charge();
         self.task.end(status);
         Step::Stop(Polled::Finished)
     }
@@ -355,9 +361,20 @@ impl Work for Runner {
         loop {
             match self.step(cpu, context) {
                 Step::GoOn => {}
-                Step::Stop(polled) => return polled,
+                Step::Stop(polled) => {
+                    self.charge();
+                    return polled;
+                }
             }
         }
+    }
+}
+
+/// Adds the time since the guest was left to what the kernel took for the thread.
+fn charge(task: &Task, left_ns: Option<u64>, now_ns: u64) {
+    if let Some(left) = left_ns {
+        task.system_ns
+            .fetch_add(now_ns.saturating_sub(left), Ordering::Relaxed);
     }
 }
 
