@@ -16,6 +16,7 @@ use elfuse_kernel::fs::world::FileWorld;
 use elfuse_kernel::limits::Limits;
 use elfuse_kernel::vfs::MountFlags;
 use elfuse_machine::host::{HostDir, SystemHost, open_root};
+use elfuse_machine::hv::Hypervisor;
 use elfuse_machine::{Machine, MachineConfig};
 use elfuse_payload::reader::Payload;
 use elfuse_payload::segment::SectionKind;
@@ -26,6 +27,7 @@ use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
 use crate::debug::Steps;
 use crate::named::{Named, Origin, detach};
+use crate::doctor::{self, Lack};
 use crate::options::{Options, Tmpfs, Ulimit, Volume};
 use crate::persist::Place;
 use crate::signals::{self, Signal};
@@ -132,7 +134,7 @@ fn run(
     mut extras: Extras,
     options: &Options,
 ) -> Result<u8, StubError> {
-    let hypervisor = host.hypervisor.ok_or(HostError::NoHypervisor)?;
+    let hypervisor = hypervisor_of(host)?;
     let terminal = terminal::kind();
     if options.needs_terminal && terminal == Terminal::No {
         return Err(HostError::NoTerminal.into());
@@ -194,6 +196,17 @@ fn run(
 }
 
 /// Asks for as many host descriptors as there may be without asking anybody: a Mac
+/// What runs the guest. A Mac that cannot is asked why before anything is made; whoever
+/// brings a hypervisor of their own need not be on a Mac.
+fn hypervisor_of<'a>(host: &Host<'a>) -> Result<&'a dyn Hypervisor, HostError> {
+    let lack = Lack::of(&doctor::Host::this());
+    match (host.hypervisor, lack) {
+        (Some(hypervisor), None | Some(Lack::Mac)) => Ok(hypervisor),
+        (None, None) => Err(HostError::Lacks(Lack::Hypervisor)),
+        (_, Some(lack)) => Err(HostError::Lacks(lack)),
+    }
+}
+
 /// starts programs with 256, which a guest's open files alone can reach.
 fn allow_descriptors() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);

@@ -7,7 +7,7 @@ use super::{Host, Part, Patient, Row, Verdict};
 use crate::volume::{CacheVolume, Status};
 
 /// The oldest macOS that the programs are linked for.
-const OLDEST_MACOS: u32 = 13;
+pub(super) const OLDEST_MACOS: u32 = 13;
 /// Below this, an image of ordinary size cannot be unpacked.
 const LEAST_FREE: u64 = 512 << 20;
 /// Below this, some cannot.
@@ -84,6 +84,11 @@ fn yes_or_no(
     }
 }
 
+/// The first number of a version.
+pub(super) fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
 fn macos(host: &Host) -> Row {
     let name = "macos";
     let Some(version) = &host.macos else {
@@ -94,11 +99,7 @@ fn macos(host: &Host) -> Row {
         };
         return row(Part::Machine, name, Verdict::Unknown, found);
     };
-    let major: Option<u32> = version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
-    match major {
+    match major(version) {
         Some(major) if major >= OLDEST_MACOS => row(Part::Machine, name, Verdict::Ok, version),
         Some(_) => Row {
             hint: Some("update macOS to version 13 (Ventura) or newer"),

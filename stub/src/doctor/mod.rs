@@ -9,6 +9,7 @@
 //! say. Nothing is changed.
 
 mod entitlement;
+mod lack;
 mod machine;
 mod print;
 #[cfg_attr(not(target_os = "macos"), path = "sysctl/absent.rs")]
@@ -20,6 +21,7 @@ use elfuse_machine::hv::Hypervisor;
 use elfuse_machine::probe;
 
 use crate::volume::DiskImages;
+pub use lack::Lack;
 
 /// What a row means for who wants to run bundles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

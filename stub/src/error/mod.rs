@@ -130,3 +130,6 @@ impl StubError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

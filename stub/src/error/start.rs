@@ -6,9 +6,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::doctor::Lack;
 use crate::volume::VolumeError;
 use elfuse_kernel::boot::BootError;
 use elfuse_machine::MachineError;
+use elfuse_machine::hv::HvError;
 use elfuse_payload::layer::LayerError;
 use linux_abi::Errno;
 
@@ -107,9 +109,9 @@ impl StartError {
 /// The host does not give what a guest needs.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// This is no Mac with Apple silicon, and not the simulator either.
-    #[error("run the image's program: this machine has no hypervisor for arm64 guests")]
-    NoHypervisor,
+    /// This machine cannot run bundles.
+    #[error("run the image's program: {0}")]
+    Lacks(Lack),
     /// The virtual machine cannot be had.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -133,9 +135,11 @@ pub enum HostError {
 impl HostError {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoHypervisor => {
-                Some("bundles run on Macs with Apple silicon; on Linux: elfuse-bundle run FILE")
-            }
+            Self::Lacks(lack) => Some(lack.hint()),
+            Self::Machine(MachineError::Hypervisor(HvError::Denied)) => Some(
+                "the signature must have the entitlement com.apple.security.hypervisor; \
+                 --elfuse-doctor looks",
+            ),
             Self::Machine(_) => Some("--elfuse-doctor tells what is missing"),
             Self::NoTerminal => Some("leave out -t"),
             Self::Run(error) => error.hint(),
