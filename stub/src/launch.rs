@@ -20,14 +20,15 @@ use elfuse_machine::hv::Hypervisor;
 use elfuse_machine::{Machine, MachineConfig};
 use elfuse_payload::reader::Payload;
 use elfuse_payload::segment::SectionKind;
+use elfuse_runs::terminal::{Raw, Switch};
 use linux_abi::resource::Rlimit;
 use rustix::process::Resource;
 
 use crate::cache::Cache;
 use crate::config::{ImageConfig, Run, Terminal, add_home, host_variable};
 use crate::debug::Steps;
-use crate::named::{Named, Origin, detach};
 use crate::doctor::{self, Lack};
+use crate::named::{Named, Origin, detach};
 use crate::options::{Options, Tmpfs, Ulimit, Volume};
 use crate::persist::Place;
 use crate::signals::{self, Signal};
@@ -181,7 +182,7 @@ fn run(
     let upper = Arc::clone(prepared.upper());
     let (booted, origin) = start(prepared, options, run, host.cpus, &steps)?;
     let booted = Arc::new(booted);
-    if let Some(named) = &extras.named {
+    if let Some(named) = &mut extras.named {
         named.publish(&booted, origin)?;
     }
     let status = attend(&booted, &machine, pending, options)?;
@@ -195,7 +196,6 @@ fn run(
     Ok(status)
 }
 
-/// Asks for as many host descriptors as there may be without asking anybody: a Mac
 /// What runs the guest. A Mac that cannot is asked why before anything is made; whoever
 /// brings a hypervisor of their own need not be on a Mac.
 fn hypervisor_of<'a>(host: &Host<'a>) -> Result<&'a dyn Hypervisor, HostError> {
@@ -207,6 +207,7 @@ fn hypervisor_of<'a>(host: &Host<'a>) -> Result<&'a dyn Hypervisor, HostError> {
     }
 }
 
+/// Asks for as many host descriptors as there may be without asking anybody: a Mac
 /// starts programs with 256, which a guest's open files alone can reach.
 fn allow_descriptors() {
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
@@ -366,13 +367,13 @@ fn attend(
     let console = booted.console().cloned();
     let raw = console.clone().map(terminal::attach).transpose();
     let raw = raw.map_err(HostError::Io)?;
-    let again = raw.as_ref().map(terminal::Raw::again);
+    let switch = raw.as_ref().map(Raw::switch);
     let guest = Arc::clone(booted);
     let handle = move |signal| match (signal, &console) {
         // A guest that has just ended needs no signal any more.
         (Signal::Guest(number), _) => drop(guest.signal(number)),
         (Signal::Window, Some(console)) => console.resized(terminal::window()),
-        (Signal::Continued, _) => again.iter().for_each(terminal::Again::apply),
+        (Signal::Continued, _) => switch.iter().for_each(Switch::make_raw),
         (Signal::Window, None) => {}
     };
     pending.forward(handle).map_err(HostError::Io)?;

@@ -2,22 +2,22 @@
 //! The host's terminal behind the guest's line discipline, and plain streams.
 //!
 //! While the guest runs the host's terminal is raw; [`Raw`] puts it back on every
-//! way out, panics included. A thread forwards what is typed.
+//! way out. A thread forwards what is typed.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use elfuse_kernel::boot::Stdio;
 use elfuse_kernel::stdio::{HostInput, HostOutput};
 use elfuse_kernel::tty::console::{Console, HostScreen};
+use elfuse_runs::terminal::{Raw, Window, is_there};
 use linux_abi::termios::Winsize;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::config::Terminal;
 
 /// Are both standard input and standard output a terminal?
 pub(crate) fn kind() -> Terminal {
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+    if is_there() {
         Terminal::Yes
     } else {
         Terminal::No
@@ -61,57 +61,21 @@ impl HostScreen for Screen {
 
 /// The size of the host's window.
 pub(crate) fn window() -> Winsize {
-    let size = tcgetwinsize(std::io::stdout());
-    let (rows, columns) = size.map_or((24, 80), |size| (size.ws_row, size.ws_col));
+    size_of(Window::current())
+}
+
+/// The same as Linux has it.
+pub(crate) fn size_of(window: Window) -> Winsize {
     Winsize {
-        rows,
-        columns,
+        rows: window.rows,
+        columns: window.columns,
         ..Winsize::default()
-    }
-}
-
-/// The terminal as it was; dropping puts it back.
-pub(crate) struct Raw {
-    before: Termios,
-    during: Termios,
-}
-
-/// What makes the terminal raw again after the program was stopped.
-#[derive(Clone)]
-pub(crate) struct Again(Termios);
-
-impl Again {
-    pub(crate) fn apply(&self) {
-        // A terminal that is gone stays gone.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
-    }
-}
-
-impl Raw {
-    pub(crate) fn again(&self) -> Again {
-        Again(self.during.clone())
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, &self.before);
     }
 }
 
 /// Makes the terminal raw and forwards what is typed.
 pub(crate) fn attach(console: Arc<Console>) -> std::io::Result<Raw> {
-    let before = tcgetattr(std::io::stdin())?;
-    let mut during = before.clone();
-    during.make_raw();
-    tcsetattr(std::io::stdin(), OptionalActions::Now, &during)?;
-    let at_panic = before.clone();
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &at_panic);
-        report(info);
-    }));
-    let raw = Raw { before, during };
+    let raw = Raw::enter()?;
     std::thread::Builder::new()
         .name("terminal".to_owned())
         .spawn(move || forward(&console))?;

@@ -10,6 +10,8 @@ mod common;
 mod errors;
 #[path = "end_to_end/examples.rs"]
 mod examples;
+#[path = "end_to_end/exec_terminal.rs"]
+mod exec_terminal;
 #[path = "end_to_end/files.rs"]
 mod files;
 #[path = "end_to_end/gron.rs"]
@@ -20,6 +22,8 @@ mod init;
 mod kills;
 #[path = "end_to_end/named.rs"]
 mod named;
+#[path = "end_to_end/person.rs"]
+mod person;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/run.rs"]

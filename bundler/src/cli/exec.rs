@@ -2,6 +2,8 @@
 //! `elfuse-bundle exec NAME COMMAND`: a program beside the one of a run, in the same
 //! guest, with this command's streams. Its exit status is this command's.
 
+mod terminal;
+
 use std::os::fd::AsFd;
 
 use elfuse_runs::control::{Exec, Reply, Request, ask};
@@ -11,7 +13,7 @@ use super::{Outcome, runs};
 /// What to start, and where.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "The program has the run's environment, user and working directory unless told otherwise. It has\nno terminal of its own: full-screen programs and job control do not work in it.\n\nExamples:\n  elfuse-bundle exec web ps\n  elfuse-bundle exec -e LANG=C -w /srv web sh -c 'ls -l'"
+    after_help = "The program has the run's environment, user and working directory unless told otherwise.\nIt has no terminal without -t: full-screen programs and job control do not work in it.\n\nExamples:\n  elfuse-bundle exec web ps\n  elfuse-bundle exec -it web sh\n  elfuse-bundle exec -e LANG=C -w /srv web sh -c 'ls -l'"
 )]
 pub(super) struct ExecArgs {
     /// Set a variable
@@ -26,6 +28,9 @@ pub(super) struct ExecArgs {
     /// Nothing: standard input is always there
     #[arg(long, short = 'i')]
     interactive: bool,
+    /// Give it this terminal
+    #[arg(long, short = 't')]
+    tty: bool,
     /// The run's name
     name: String,
     /// The program and its arguments
@@ -42,15 +47,20 @@ pub(super) fn run(args: &ExecArgs) -> anyhow::Result<Outcome> {
         anyhow::bail!("read --env {bad:?}: expected NAME=VALUE");
     }
     let run = runs::named(&args.name)?;
-    let request = Request::Exec(Exec {
+    let exec = Exec {
         argv: args.command.clone(),
         env: args.env.clone(),
         workdir: args.workdir.clone(),
         user: args.user.clone(),
-    });
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let streams = [input.as_fd(), output.as_fd(), error.as_fd()];
-    match ask(&run, &request, Some(streams)).map_err(runs::told)? {
+    };
+    let reply = if args.tty {
+        terminal::run(&run, exec)?
+    } else {
+        let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+        let streams = [input.as_fd(), output.as_fd(), error.as_fd()];
+        ask(&run, &Request::Exec(exec), &streams).map_err(runs::told)?
+    };
+    match reply {
         Reply::Ended(status) => Ok(Outcome::Status(status)),
         Reply::Refused { why, status } => {
             eprintln!("error: run in {}: {why}", args.name);

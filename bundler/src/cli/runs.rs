@@ -138,7 +138,7 @@ pub(super) fn stop(args: &StopArgs) -> anyhow::Result<Outcome> {
 }
 
 fn stop_one(run: &Found, patience: Duration) -> anyhow::Result<()> {
-    let asked = ask(run, &Request::Signal(run.record.stop_signal), None);
+    let asked = ask(run, &Request::Signal(run.record.stop_signal), &[]);
     match asked {
         Ok(Reply::Refused { .. } | Reply::Done | Reply::Ended(_)) => {}
         Err(RunError::Ended(name)) => return Err(told(RunError::Ended(name))),

@@ -7,6 +7,7 @@
 mod files;
 mod program;
 mod run;
+mod terminal;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ use crate::vfs::Inode;
 
 pub use program::Command;
 use program::Place;
+pub use run::Streams;
+pub use terminal::HostPty;
 
 /// Why a guest does not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub enum BootError {
     /// The writable layer cannot be filled.
     #[error("fill the writable layer: {0}")]
     Layer(std::io::Error),
+    /// A terminal cannot be had.
+    #[error("open a terminal: {0}")]
+    Terminal(Errno),
     /// The working directory does not exist.
     #[error("enter working directory {path}: {errno}")]
     WorkingDirectory {

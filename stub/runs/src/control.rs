@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is said to a run over its socket: one [`Request`], with three descriptors when
-//! it starts a program, and one [`Reply`].
+//! What is said to a run over its socket: one [`Request`], with descriptors when it
+//! starts a program, and one [`Reply`]. Until the reply comes, whoever started a program
+//! at a terminal may say that its window has changed.
 //!
 //! A message is its length in four bytes, then JSON. The socket's directory is its
 //! user's alone (mode 0700), so whoever connects may do all that the user may.
@@ -16,12 +17,13 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::Window;
 use crate::{Claim, Found, RunError};
 
 /// The longest message.
 const MAX_BYTES: usize = 4 << 20;
-/// Descriptors of a request: standard input, output and error.
-const STREAMS: usize = 3;
+/// The most descriptors of a request: standard input, output and error.
+const MAX_STREAMS: usize = 3;
 /// Name of the socket in the run's directory.
 const SOCKET: &str = "control";
 
@@ -43,8 +45,13 @@ pub struct Exec {
 pub enum Request {
     /// Send the program this signal, by Linux's number.
     Signal(i32),
-    /// Start a program.
+    /// Start a program; its three standard streams come along.
     Exec(Exec),
+    /// Start a program at a terminal of this size; one stream comes along, which carries
+    /// what is typed and what is shown.
+    Terminal(Exec, Window),
+    /// The window of the terminal has this size now.
+    Resize(Window),
 }
 
 /// What is answered.
@@ -76,36 +83,69 @@ pub fn listen(claim: &Claim) -> Result<UnixListener, RunError> {
 ///
 /// # Errors
 /// [`RunError::Ended`], [`RunError::Talk`].
-pub fn ask(
-    run: &Found,
-    request: &Request,
-    streams: Option<[BorrowedFd<'_>; STREAMS]>,
-) -> Result<Reply, RunError> {
-    let name = || run.record.name.clone();
-    if !run.is_running() {
-        return Err(RunError::Ended(name()));
-    }
-    let talked = UnixStream::connect(run.file(SOCKET)).and_then(|mut stream| {
-        send(&stream, request, streams)?;
-        receive_text(&mut stream)
-    });
-    talked.map_err(|source| RunError::Talk {
-        name: name(),
-        source,
-    })
+pub fn ask(run: &Found, request: &Request, streams: &[BorrowedFd<'_>]) -> Result<Reply, RunError> {
+    Asked::new(run, request, streams)?.reply()
 }
 
-fn send(
-    mut stream: &UnixStream,
-    request: &Request,
-    streams: Option<[BorrowedFd<'_>; STREAMS]>,
-) -> io::Result<()> {
+/// A request on its way, for who has more to say before the answer comes.
+pub struct Asked {
+    name: String,
+    stream: UnixStream,
+}
+
+impl Asked {
+    /// Says one thing to a run.
+    ///
+    /// # Errors
+    /// [`RunError::Ended`], [`RunError::Talk`].
+    pub fn new(
+        run: &Found,
+        request: &Request,
+        streams: &[BorrowedFd<'_>],
+    ) -> Result<Self, RunError> {
+        let name = run.record.name.clone();
+        if !run.is_running() {
+            return Err(RunError::Ended(name));
+        }
+        let sent = UnixStream::connect(run.file(SOCKET)).and_then(|stream| {
+            send(&stream, request, streams)?;
+            Ok(stream)
+        });
+        match sent {
+            Ok(stream) => Ok(Self { name, stream }),
+            Err(source) => Err(RunError::Talk { name, source }),
+        }
+    }
+
+    /// Says something more.
+    ///
+    /// # Errors
+    /// [`RunError::Talk`].
+    pub fn say(&self, request: &Request) -> Result<(), RunError> {
+        send(&self.stream, request, &[]).map_err(|source| self.failed(source))
+    }
+
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// [`RunError::Talk`].
+    pub fn reply(&self) -> Result<Reply, RunError> {
+        receive_text(&self.stream).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> RunError {
+        let name = self.name.clone();
+        RunError::Talk { name, source }
+    }
+}
+
+fn send(mut stream: &UnixStream, request: &Request, streams: &[BorrowedFd<'_>]) -> io::Result<()> {
     let text = serde_json::to_vec(request)?;
     let length = length_of(&text)?;
     // The descriptors ride on the four bytes of the length, which always fit at once.
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_STREAMS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if let Some(streams) = &streams {
+    if !streams.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(streams));
     }
     let sent = sendmsg(
@@ -134,7 +174,7 @@ fn length_of(text: &[u8]) -> io::Result<[u8; 4]> {
 /// It is cut short, too long or not understood.
 pub fn receive(stream: &mut UnixStream) -> io::Result<(Request, Vec<OwnedFd>)> {
     let mut length = [0; 4];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_STREAMS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut length)];
     let received = recvmsg(stream.as_fd(), &mut parts, &mut control, RecvFlags::empty())?;
@@ -161,14 +201,14 @@ pub fn answer(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
     stream.write_all(&text)
 }
 
-fn receive_text(stream: &mut UnixStream) -> io::Result<Reply> {
+fn receive_text(mut stream: &UnixStream) -> io::Result<Reply> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     read_text(stream, length)
 }
 
 fn read_text<T: serde::de::DeserializeOwned>(
-    stream: &mut UnixStream,
+    mut stream: &UnixStream,
     length: [u8; 4],
 ) -> io::Result<T> {
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -201,11 +241,11 @@ mod tests {
         let given = file.try_clone().unwrap();
         let sender = std::thread::spawn(move || {
             let fd = given.as_fd();
-            send(&near, &sent, Some([fd, fd, fd])).unwrap();
+            send(&near, &sent, &[fd, fd, fd]).unwrap();
             near
         });
         let (received, streams) = receive(&mut far).unwrap();
-        let mut near = sender.join().unwrap();
+        let near = sender.join().unwrap();
         assert_eq!((received, streams.len()), (request, 3));
         for stream in streams {
             std::fs::File::from(stream).write_all(b"x").unwrap();
@@ -215,7 +255,7 @@ mod tests {
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text, "xxx");
         answer(&mut far, &Reply::Ended(3)).unwrap();
-        assert_eq!(receive_text(&mut near).unwrap(), Reply::Ended(3));
+        assert_eq!(receive_text(&near).unwrap(), Reply::Ended(3));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod control;
 pub mod log;
 mod place;
 pub mod record;
+pub mod terminal;
 
 use std::io;
 use std::path::PathBuf;

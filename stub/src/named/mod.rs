@@ -8,6 +8,7 @@
 pub(crate) mod detach;
 mod input;
 mod serve;
+mod session;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +22,14 @@ use crate::config::Run;
 use crate::options::Options;
 use crate::{HostError, StubError};
 pub(crate) use serve::Origin;
+use session::Sessions;
 
 /// A run's name, and what is kept under it.
 pub(crate) struct Named {
     claim: Claim,
     record: Record,
     log: Option<Log>,
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Named {
@@ -57,7 +60,12 @@ impl Named {
             is_detached: options.is_detached,
             end: None,
         };
-        Ok(Some(Self { claim, record, log }))
+        Ok(Some(Self {
+            claim,
+            record,
+            log,
+            sessions: None,
+        }))
     }
 
     /// Notes what will be run.
@@ -74,10 +82,15 @@ impl Named {
     }
 
     /// The guest has started: it can be found from now on.
-    pub(crate) fn publish(&self, booted: &Arc<Booted>, origin: Origin) -> Result<(), StubError> {
+    pub(crate) fn publish(
+        &mut self,
+        booted: &Arc<Booted>,
+        origin: Origin,
+    ) -> Result<(), StubError> {
         let listener = control::listen(&self.claim).map_err(HostError::Run)?;
         self.claim.write(&self.record).map_err(HostError::Run)?;
-        serve::start(listener, Arc::clone(booted), origin).map_err(HostError::Io)?;
+        let started = serve::start(listener, Arc::clone(booted), origin);
+        self.sessions = Some(started.map_err(HostError::Io)?);
         if self.record.is_detached {
             detach::go_on_alone(self.claim.name(), &self.claim.file("errors"))
                 .map_err(HostError::Io)?;
@@ -87,6 +100,9 @@ impl Named {
 
     /// The guest has ended.
     pub(crate) fn finish(mut self, status: u8) -> Result<(), StubError> {
+        if let Some(sessions) = &self.sessions {
+            sessions.settle();
+        }
         self.record.end = Some(End { status, at: now() });
         self.claim.write(&self.record).map_err(HostError::Run)?;
         Ok(())

@@ -10,13 +10,17 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use elfuse_kernel::boot::{Booted, Command};
+use elfuse_kernel::boot::{BootError, Booted, Command, Streams};
 use elfuse_kernel::file::File;
 use elfuse_kernel::limits::Limits;
 use elfuse_kernel::stdio::{HostInput, HostOutput};
+use elfuse_kernel::task::ExitStatus;
 use elfuse_runs::control::{Exec, Reply, Request, answer, receive};
+use elfuse_runs::terminal::Window;
 
 use super::input::Input;
+use super::session::{Outlet, Session, Sessions};
+use crate::terminal::size_of;
 use crate::users::{self, MAX_USERS};
 use crate::{OWN_FAILURE, StartError};
 
@@ -34,11 +38,21 @@ pub(crate) struct Origin {
 struct Server {
     booted: Arc<Booted>,
     origin: Origin,
+    sessions: Arc<Sessions>,
 }
 
-/// Answers until the program ends.
-pub(super) fn start(listener: UnixListener, booted: Arc<Booted>, origin: Origin) -> io::Result<()> {
-    let server = Arc::new(Server { booted, origin });
+/// Answers until the program ends; the programs at terminals then have something to say.
+pub(super) fn start(
+    listener: UnixListener,
+    booted: Arc<Booted>,
+    origin: Origin,
+) -> io::Result<Arc<Sessions>> {
+    let sessions = Arc::default();
+    let server = Arc::new(Server {
+        booted,
+        origin,
+        sessions: Arc::clone(&sessions),
+    });
     let accept = move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else { return };
@@ -49,7 +63,7 @@ pub(super) fn start(listener: UnixListener, booted: Arc<Booted>, origin: Origin)
         }
     };
     let thread = std::thread::Builder::new().name("control".to_owned());
-    thread.spawn(accept).map(drop)
+    thread.spawn(accept).map(|_| sessions)
 }
 
 impl Server {
@@ -73,6 +87,18 @@ impl Server {
                     Err(error) => refused(error.to_string(), error.exit_status()),
                 }
             }
+            Ok((Request::Terminal(exec, window), streams)) => {
+                let Ok(control) = stream.try_clone() else {
+                    return;
+                };
+                match self.exec_at_terminal(exec, window, streams, control) {
+                    Ok(()) => return,
+                    Err(error) => refused(error.to_string(), error.exit_status()),
+                }
+            }
+            Ok((Request::Resize(_), _)) => {
+                refused("resize a window: of no program".to_owned(), OWN_FAILURE)
+            }
         };
         // Who does not wait for the answer does not get it.
         let _ = answer(&mut stream, &reply);
@@ -92,15 +118,42 @@ impl Server {
             HostOutput::new(std::fs::File::from(output)),
             HostOutput::new(std::fs::File::from(error)),
         ];
-        let at_end = move |status: elfuse_kernel::task::ExitStatus| {
+        let at_end = move |status: ExitStatus| {
             drop(stop);
             let _ = answer(&mut stream, &Reply::Ended(status.shell_status()));
         };
         let command = self.command(exec)?;
         let limits = self.origin.limits.fork();
         self.booted
-            .start_beside(command, files, limits, Box::new(at_end))?;
+            .start_beside(command, Streams::Files(files), limits, Box::new(at_end))?;
         Ok(())
+    }
+
+    fn exec_at_terminal(
+        &self,
+        exec: Exec,
+        window: Window,
+        streams: Vec<OwnedFd>,
+        control: UnixStream,
+    ) -> Result<(), StartError> {
+        let [data]: [OwnedFd; 1] = streams.try_into().map_err(|_| StartError::Streams)?;
+        let mut command = self.command(exec)?;
+        if !command.env.iter().any(|pair| pair.starts_with(b"TERM=")) {
+            command.env.push(b"TERM=xterm".to_vec());
+        }
+        let outlet = Arc::<Outlet>::default();
+        let pty = self
+            .booted
+            .open_pty(Arc::<Outlet>::clone(&outlet), size_of(window))
+            .map_err(BootError::Terminal)?;
+        let ended = Arc::clone(&outlet);
+        let at_end = move |status: ExitStatus| ended.end(status.shell_status());
+        let limits = self.origin.limits.fork();
+        self.booted
+            .start_beside(command, Streams::Pty(&pty), limits, Box::new(at_end))?;
+        Session::new(data, control)
+            .serve(&pty, outlet, &self.sessions)
+            .map_err(StartError::Thread)
     }
 
     fn command(&self, exec: Exec) -> Result<Command, StartError> {

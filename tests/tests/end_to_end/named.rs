@@ -15,12 +15,12 @@ use crate::common::Owner;
 const LOOP: &str = "trap 'echo asked; exit 9' TERM; echo ready; while :; do sleep 0.1; done";
 
 /// `elfuse-bundle ARGS` of the owner, whatever it ends with.
-fn tool(owner: &Owner, args: &[&str]) -> Result<Output> {
+pub(crate) fn tool(owner: &Owner, args: &[&str]) -> Result<Output> {
     let mut command = owner.user.command(args)?;
     Ok(command.stdin(Stdio::null()).output()?)
 }
 
-fn says(owner: &Owner, args: &[&str]) -> Result<String> {
+pub(crate) fn says(owner: &Owner, args: &[&str]) -> Result<String> {
     let output = tool(owner, args)?;
     ensure!(output.status.success(), "{args:?}: {}", text_of(&output));
     Ok(String::from_utf8(output.stdout)?)
@@ -41,7 +41,7 @@ fn wait_for_log(owner: &Owner, name: &str, text: &str) -> Result<()> {
 }
 
 /// Ends what a test has left when it fails.
-struct Stopped<'a>(&'a Owner, &'a str);
+pub(crate) struct Stopped<'a>(pub(crate) &'a Owner, pub(crate) &'a str);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {

@@ -9,13 +9,21 @@ use linux_abi::Errno;
 use linux_abi::signal::{SI_USER, SIGKILL, SigInfo};
 
 use super::program::{self, Command, Place};
-use super::{BootError, Booted, standard_files};
+use super::{BootError, Booted, HostPty, standard_files};
 use crate::file::File;
 use crate::kernel::Kernel;
 use crate::limits::Limits;
 use crate::signal::Target;
 use crate::task::{AtEnd, ExitStatus};
 use crate::tty::console::Console;
+
+/// What the descriptors 0 to 2 of a program beside the first one are.
+pub enum Streams<'a> {
+    /// Three files.
+    Files([Arc<dyn File>; 3]),
+    /// A terminal, which becomes the controlling one.
+    Pty(&'a HostPty),
+}
 
 /// The process that a guest begins with.
 const FIRST: i32 = 1;
@@ -56,18 +64,27 @@ impl Booted {
     pub fn start_beside(
         &self,
         command: Command,
-        [input, output, error]: [Arc<dyn File>; 3],
+        streams: Streams<'_>,
         limits: Limits,
         at_end: AtEnd,
     ) -> Result<i32, BootError> {
-        let files = Some([input, output, error]);
+        let files = match &streams {
+            Streams::Files(files) => standard_files(self.kernel.files(), Some(files.clone())),
+            Streams::Pty(pty) => {
+                let open = pty.open(self, command.uid).map_err(BootError::Terminal)?;
+                vec![Arc::clone(&open), Arc::clone(&open), open]
+            }
+        };
         let place = Place {
-            files: standard_files(self.kernel.files(), files),
+            files,
             limits,
             parent: 0,
         };
         let task = program::load(&self.kernel, command, place, |task| {
             task.process().set_at_end(at_end);
+            if let Streams::Pty(pty) = &streams {
+                pty.console().tty().adopt(task);
+            }
         })?;
         // The first program may have ended meanwhile, which ends all that it finds.
         if self.kernel.is_finishing() {

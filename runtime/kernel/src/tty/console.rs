@@ -56,6 +56,12 @@ impl Console {
     pub fn new(groups: Arc<dyn Groups>, screen: Arc<dyn HostScreen>, window: Winsize) -> Arc<Self> {
         let tty = Tty::new("console".to_owned(), make_dev(5, 1), groups);
         tty.set_window(window);
+        Self::over(tty, screen)
+    }
+
+    /// Shows a terminal that is opened elsewhere: the master side of a pty.
+    #[must_use]
+    pub fn over(tty: Arc<Tty>, screen: Arc<dyn HostScreen>) -> Arc<Self> {
         let console = Arc::new(Self {
             tty,
             screen,

@@ -42,6 +42,11 @@ impl Pty {
         &self.tty
     }
 
+    /// Lets the slave side be opened (`unlockpt`).
+    pub fn unlock(&self) {
+        self.is_locked.store(false, Ordering::Release);
+    }
+
     /// Opens the slave side.
     ///
     /// # Errors
@@ -123,6 +128,15 @@ impl PtyTable {
     /// # Errors
     /// `ENOSPC` when there are too many.
     pub fn open_master(self: &Arc<Self>) -> Result<Arc<dyn File>, Errno> {
+        let master: Arc<dyn File> = self.open_pair()?;
+        Ok(master)
+    }
+
+    /// Makes a pair; what is answered is its master side.
+    ///
+    /// # Errors
+    /// `ENOSPC` when there are too many.
+    pub fn open_pair(self: &Arc<Self>) -> Result<Arc<Master>, Errno> {
         let mut pairs = self.lock();
         let index = (0..MAX_PTYS)
             .find(|i| !pairs.contains_key(i))
