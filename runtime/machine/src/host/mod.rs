@@ -15,6 +15,7 @@ pub(crate) mod code;
 pub(crate) mod code;
 mod errno;
 mod files;
+pub mod net;
 mod unix;
 
 pub use clock::{HostClock, HostRandom, SystemHost};
