@@ -12,6 +12,7 @@ pub mod capability;
 pub mod errno;
 pub mod fcntl;
 pub mod futex;
+pub mod inet;
 pub mod inotify;
 pub mod ioctl;
 pub mod mman;

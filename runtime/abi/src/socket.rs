@@ -29,6 +29,12 @@ pub const MSG_CTRUNC: u32 = 0x8;
 pub const MSG_TRUNC: u32 = 0x20;
 /// Do not wait.
 pub const MSG_DONTWAIT: u32 = 0x40;
+/// More follows at once.
+pub const MSG_MORE: u32 = 0x8000;
+/// Errors that were queued apart.
+pub const MSG_ERRQUEUE: u32 = 0x2000;
+/// Connect and send.
+pub const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// End of a record.
 pub const MSG_EOR: u32 = 0x80;
 /// Wait until everything asked for is there.
@@ -42,6 +48,20 @@ pub const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
 
 /// Options of the socket itself.
 pub const SOL_SOCKET: i32 = 1;
+/// Take an address that was in use just now.
+pub const SO_REUSEADDR: i32 = 2;
+/// Broadcasts may be sent.
+pub const SO_BROADCAST: i32 = 6;
+/// The peer is asked whether it lives.
+pub const SO_KEEPALIVE: i32 = 9;
+/// Urgent data stays in the stream.
+pub const SO_OOBINLINE: i32 = 10;
+/// How long closing waits.
+pub const SO_LINGER: i32 = 13;
+/// Several may bind one address.
+pub const SO_REUSEPORT: i32 = 15;
+/// Bytes that wake a receiver.
+pub const SO_RCVLOWAT: i32 = 18;
 /// Its type.
 pub const SO_TYPE: i32 = 3;
 /// The pending error.

@@ -20,6 +20,7 @@ use crate::file::{File, OpenFile};
 use crate::fs::world::FileWorld;
 use crate::kernel::{Kernel, Options, Parts, UtsName};
 use crate::limits::Limits;
+use crate::net::Network;
 use crate::task::KernelGroups;
 use crate::time::Clock;
 use crate::trace::Trace;
@@ -119,6 +120,8 @@ pub struct Program {
     pub limits: Limits,
     /// Threads that may live at once.
     pub max_tasks: usize,
+    /// Sockets of the Internet; without it there is no such family.
+    pub network: Option<Network>,
     /// `--strace`.
     pub trace: bool,
     /// Virtual processors.
@@ -218,6 +221,7 @@ impl Prepared {
                 node: program.hostname,
                 domain: b"(none)".to_vec(),
             },
+            network: program.network.map(Arc::new),
             trace: program.trace.then_some(Trace),
             options: Options {
                 max_tasks: program.max_tasks,

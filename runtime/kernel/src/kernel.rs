@@ -18,6 +18,7 @@ use linux_abi::signal::SigInfo;
 use crate::fs::world::FileWorld;
 use crate::futex::Futexes;
 use crate::mm::{GuestAddr, MMAP_MIN, Mm};
+use crate::net::Network;
 use crate::sched::Scheduler;
 use crate::signal::{StopChange, Target};
 use crate::sync::{Rank, Ranked};
@@ -59,6 +60,8 @@ pub struct Parts {
     pub files: Arc<FileWorld>,
     /// Names.
     pub uts: UtsName,
+    /// Sockets of the Internet, if there are any.
+    pub network: Option<Arc<Network>>,
     /// `--strace`.
     pub trace: Option<Trace>,
     /// Options.
@@ -78,6 +81,7 @@ pub struct Kernel {
     random: Arc<dyn HostRandom>,
     /// State of the seeded generator.
     seeded: AtomicU64,
+    network: Option<Arc<Network>>,
     trace: Option<Trace>,
     options: Options,
     tasks_started: AtomicU64,
@@ -106,6 +110,7 @@ impl Kernel {
             uts: Ranked::new(Rank::Fields, parts.uts),
             random: parts.random,
             seeded: AtomicU64::new(parts.options.seed.unwrap_or(0)),
+            network: parts.network,
             trace: parts.trace,
             options: parts.options,
             tasks_started: AtomicU64::new(0),
@@ -168,6 +173,12 @@ impl Kernel {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Sockets of the Internet, if there are any.
+    #[must_use]
+    pub fn network(&self) -> Option<&Arc<Network>> {
+        self.network.as_ref()
     }
 
     /// `--strace`, when it is on.

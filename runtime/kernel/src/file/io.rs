@@ -29,6 +29,15 @@ pub trait IoSource {
     /// # Errors
     /// `EFAULT` when not even the first byte could be fetched.
     fn get(&mut self, buf: &mut [u8]) -> Result<usize, Errno>;
+
+    /// As `get`, and the bytes stay.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn peek(&self, buf: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Consumes `count` bytes that were peeked at.
+    fn skip(&mut self, count: usize);
 }
 
 /// A sink that collects into memory, up to a limit.
@@ -83,10 +92,18 @@ impl IoSource for SliceSource<'_> {
     }
 
     fn get(&mut self, buf: &mut [u8]) -> Result<usize, Errno> {
-        let n = buf.len().min(self.0.len());
-        let (head, tail) = self.0.split_at(n);
-        buf[..n].copy_from_slice(head);
-        self.0 = tail;
+        let n = self.peek(buf)?;
+        self.skip(n);
         Ok(n)
+    }
+
+    fn peek(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        let n = buf.len().min(self.0.len());
+        buf[..n].copy_from_slice(&self.0[..n]);
+        Ok(n)
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.0 = self.0.get(count..).unwrap_or_default();
     }
 }

@@ -143,4 +143,13 @@ impl IoSource for UserBuf {
             memory.read_partial(addr, &mut buf[from..from + len])
         })
     }
+
+    fn peek(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        self.clone().get(buf)
+    }
+
+    fn skip(&mut self, count: usize) {
+        // Moving nothing cannot fault.
+        let _ = self.advance(count, |_, _, _, len| len);
+    }
 }

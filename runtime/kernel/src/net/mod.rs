@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sockets. Local ones are ours; those of the Internet will be the host's.
+//! Sockets. Local ones are ours; those of the Internet are the host's.
 
+pub mod inet;
+mod network;
 pub mod unix;
+
+pub use network::{Network, Published};

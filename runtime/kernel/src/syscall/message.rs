@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages over sockets: `sendto`, `recvfrom`, `sendmsg`, `recvmsg` and their
-//! plural forms, with descriptors and credentials as ancillary data.
+//! plural forms, with descriptors and credentials as ancillary data of local sockets.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use linux_abi::time::Timespec;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::at::install;
+use super::inet;
 use super::poll::timeout_arg;
 use super::rw::{AGAIN, raise};
 use super::socket::{
-    Address, Socket, address_arg, find, own_cred, receive_deadline, send_deadline, store_address,
-    store_name,
+    Address, End, Socket, address_arg, encode_address, find, own_cred, receive_deadline,
+    send_deadline, store_address,
 };
 use crate::error::{Restart, SysErr, SysResult};
 use crate::file::{Fd, UserBuf};
@@ -36,6 +37,7 @@ fn has(flags: u32, flag: u32) -> bool {
 async fn send(
     t: &Arc<Task>,
     socket: &Socket,
+    unix: &UnixSocket,
     buf: &UserBuf,
     target: Option<Arc<UnixSocket>>,
     ancillary: Ancillary,
@@ -44,7 +46,6 @@ async fn send(
     if has(flags, abi::MSG_OOB) {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    let unix = socket.unix()?;
     let nonblock = socket.is_nonblocking() || has(flags, abi::MSG_DONTWAIT);
     let cred = own_cred(t);
     let total = buf.len();
@@ -98,11 +99,16 @@ async fn send(
     }
 }
 
-async fn receive(t: &Arc<Task>, socket: &Socket, buf: &UserBuf, flags: u32) -> SysResult<Received> {
+async fn receive(
+    t: &Arc<Task>,
+    socket: &Socket,
+    unix: &UnixSocket,
+    buf: &UserBuf,
+    flags: u32,
+) -> SysResult<Received> {
     if has(flags, abi::MSG_OOB) {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    let unix = socket.unix()?;
     let nonblock = socket.is_nonblocking() || has(flags, abi::MSG_DONTWAIT);
     let peek = has(flags, abi::MSG_PEEK);
     let mut rest = buf.clone();
@@ -168,8 +174,17 @@ pub(crate) async fn sendto(
 ) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let buf = UserBuf::single(t.memory()?, data, len);
-    let target = target_arg(t, addr, addr_len)?;
-    send(t, &socket, &buf, target, Ancillary::default(), flags).await
+    match socket.end()? {
+        End::Unix(unix) => {
+            let target = target_arg(t, addr, addr_len)?;
+            let nothing = Ancillary::default();
+            send(t, &socket, unix, &buf, target, nothing, flags).await
+        }
+        End::Inet(inet) => {
+            let to = inet::target_arg(t, inet, addr, addr_len)?;
+            inet::send(t, &socket, inet, &buf, to, flags).await
+        }
+    }
 }
 
 fn target_arg(t: &Arc<Task>, addr: UserAddr, len: u32) -> SysResult<Option<Arc<UnixSocket>>> {
@@ -194,23 +209,32 @@ pub(crate) async fn recvfrom(
 ) -> SysResult {
     let socket = Socket::get(t, fd)?;
     let buf = UserBuf::single(t.memory()?, data, len);
-    let got = receive(t, &socket, &buf, flags).await?;
+    let (from, len) = match socket.end()? {
+        End::Unix(unix) => {
+            let got = receive(t, &socket, unix, &buf, flags).await?;
+            let from = got.from.as_ref().map(|from| encode_address(Some(from)));
+            (from, reported_len(unix, &got, flags))
+        }
+        End::Inet(inet) => {
+            let got = inet::receive(t, &socket, inet, &buf, flags).await?;
+            (
+                got.from.map(inet::encode),
+                inet::reported_len(inet, &got, flags),
+            )
+        }
+    };
     if !addr.is_null() {
-        if got.from.is_some() {
-            store_address(t, got.from.as_ref(), addr, addr_len)?;
-        } else {
-            addr_len.write(t, &0)?;
+        match from {
+            Some(from) => store_address(t, &from, addr, addr_len)?,
+            None => addr_len.write(t, &0)?,
         }
     }
-    Ok(reported_len(&socket, &got, flags))
+    Ok(len)
 }
 
 /// With `MSG_TRUNC` a message's real length is reported.
-fn reported_len(socket: &Socket, got: &Received, flags: u32) -> usize {
-    let is_stream = socket
-        .unix()
-        .is_ok_and(|unix| unix.kind() == SocketKind::Stream);
-    if has(flags, abi::MSG_TRUNC) && !is_stream {
+fn reported_len(unix: &UnixSocket, got: &Received, flags: u32) -> usize {
+    if has(flags, abi::MSG_TRUNC) && unix.kind() != SocketKind::Stream {
         got.total
     } else {
         got.len
@@ -290,9 +314,22 @@ fn checked_cred(t: &Arc<Task>, cred: &Ucred) -> Result<PeerCred, Errno> {
 
 async fn send_header(t: &Arc<Task>, socket: &Socket, header: &MsgHdr, flags: u32) -> SysResult {
     let buf = header_buf(t, header)?;
-    let target = target_arg(t, UserAddr(header.name), header.name_len)?;
-    let ancillary = ancillary_arg(t, header)?;
-    send(t, socket, &buf, target, ancillary, flags).await
+    let name = UserAddr(header.name);
+    match socket.end()? {
+        End::Unix(unix) => {
+            let target = target_arg(t, name, header.name_len)?;
+            let ancillary = ancillary_arg(t, header)?;
+            send(t, socket, unix, &buf, target, ancillary, flags).await
+        }
+        End::Inet(inet) => {
+            if header.control_len != 0 {
+                // Linux takes source addresses and the like; nothing of it is here.
+                return Err(Errno::EINVAL.into());
+            }
+            let to = inet::target_arg(t, inet, name, header.name_len)?;
+            inet::send(t, socket, inet, &buf, to, flags).await
+        }
+    }
 }
 
 /// `sendmsg(2)`.
@@ -354,8 +391,45 @@ async fn receive_header(
     flags: u32,
 ) -> SysResult {
     let buf = header_buf(t, header)?;
-    let got = receive(t, socket, &buf, flags).await?;
-    let unix = socket.unix()?;
+    match socket.end()? {
+        End::Unix(unix) => {
+            let got = receive(t, socket, unix, &buf, flags).await?;
+            store_received(t, unix, &got, header, flags)?;
+            Ok(reported_len(unix, &got, flags))
+        }
+        End::Inet(inet) => {
+            let got = inet::receive(t, socket, inet, &buf, flags).await?;
+            store_name(t, got.from.map(inet::encode), header)?;
+            header.control_len = 0;
+            header.flags = flags & abi::MSG_CMSG_CLOEXEC;
+            if got.is_cut(inet.kind()) {
+                header.flags |= abi::MSG_TRUNC;
+            }
+            Ok(inet::reported_len(inet, &got, flags))
+        }
+    }
+}
+
+/// Stores who sent a message; the length becomes the real one.
+fn store_name(t: &Task, from: Option<Vec<u8>>, header: &mut MsgHdr) -> Result<(), Errno> {
+    if header.name == 0 {
+        return Ok(());
+    }
+    let bytes = from.unwrap_or_default();
+    let room = usize::try_from(header.name_len).unwrap_or(0);
+    t.copy_out(UserAddr(header.name), &bytes[..bytes.len().min(room)])?;
+    header.name_len = u32::try_from(bytes.len()).unwrap_or(0);
+    Ok(())
+}
+
+/// Stores everything but the bytes of a message from a local socket.
+fn store_received(
+    t: &Arc<Task>,
+    unix: &UnixSocket,
+    got: &Received,
+    header: &mut MsgHdr,
+    flags: u32,
+) -> Result<(), Errno> {
     let room = if header.control == 0 {
         0
     } else {
@@ -379,11 +453,9 @@ async fn receive_header(
             control.is_cut = true;
         }
     }
-    install_rights(t, &got, &mut control, flags);
-    if header.name != 0 {
-        let (addr, room) = (UserAddr(header.name), header.name_len);
-        header.name_len = store_name(t, got.from.as_ref(), addr, room)?;
-    }
+    install_rights(t, got, &mut control, flags);
+    let from = got.from.as_ref().map(|from| encode_address(Some(from)));
+    store_name(t, from, header)?;
     t.copy_out(UserAddr(header.control), &control.bytes)?;
     header.control_len = u64::try_from(control.bytes.len()).unwrap_or(0);
     let is_message = unix.kind() != SocketKind::Stream;
@@ -397,7 +469,7 @@ async fn receive_header(
     let ends_record = unix.kind() == SocketKind::SeqPacket && got.cred.is_some();
     header.flags |= if ends_record { abi::MSG_EOR } else { 0 };
     header.flags |= flags & abi::MSG_CMSG_CLOEXEC;
-    Ok(reported_len(socket, &got, flags))
+    Ok(())
 }
 
 /// `recvmsg(2)`.

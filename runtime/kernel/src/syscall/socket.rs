@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sockets: making, naming and connecting them, and their options.
+//! Sockets: making, naming and connecting them.
 //!
+//! What is about local sockets is done here, what is about the Internet's in `inet.rs`.
 //! Families that are not there are `EAFNOSUPPORT`, as on a Linux without them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use linux_abi::Errno;
-use linux_abi::capability::CAP_SYS_ADMIN;
 use linux_abi::fcntl::OpenFlags;
 use linux_abi::socket as abi;
-use linux_abi::time::Timeval;
-use zerocopy::IntoBytes;
 
 use super::at::{install, start_of};
+use super::inet;
 use super::open::install_pair;
 use super::rw::AGAIN;
 use crate::error::{Restart, SysResult};
-use crate::file::{Fd, OpenFile};
+use crate::file::{Fd, File, OpenFile};
 use crate::mm::UserAddr;
+use crate::net::inet::InetSocket;
 use crate::net::unix::{PeerCred, Shutdown, SocketKind, UnixName, UnixSocket};
 use crate::syscall::args::UserPtr;
 use crate::task::Task;
@@ -28,8 +28,14 @@ use crate::vfs::{Access, Kind, NewKind, WalkFlags, create_node, may_access};
 const ADDR_MAX: usize = 128;
 /// Longest path in an address.
 const PATH_MAX: usize = 108;
-/// Buffer sizes that programs are told.
-const BUFFER: i32 = 212_992;
+
+/// What kind of socket it is.
+pub(super) enum End<'a> {
+    /// A local one.
+    Unix(&'a UnixSocket),
+    /// One of the Internet.
+    Inet(&'a InetSocket),
+}
 
 /// A socket and the description it was reached through.
 pub(super) struct Socket {
@@ -38,15 +44,19 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn get(t: &Task, fd: Fd) -> Result<Self, Errno> {
-        let open = t.files()?.get(fd)?;
-        if open.file().downcast::<UnixSocket>().is_none() {
-            return Err(Errno::ENOTSOCK);
-        }
-        Ok(Self { open })
+        let socket = Self {
+            open: t.files()?.get(fd)?,
+        };
+        socket.end()?;
+        Ok(socket)
     }
 
-    pub(super) fn unix(&self) -> Result<&UnixSocket, Errno> {
-        self.open.file().downcast().ok_or(Errno::ENOTSOCK)
+    pub(super) fn end(&self) -> Result<End<'_>, Errno> {
+        let file = self.open.file();
+        if let Some(unix) = file.downcast() {
+            return Ok(End::Unix(unix));
+        }
+        file.downcast().map(End::Inet).ok_or(Errno::ENOTSOCK)
     }
 
     pub(super) fn is_nonblocking(&self) -> bool {
@@ -94,10 +104,15 @@ pub(crate) fn socket(t: &Arc<Task>, family: i32, kind: u32, protocol: i32) -> Sy
     if !(flags - (OpenFlags::NONBLOCK | OpenFlags::CLOEXEC)).is_empty() {
         return Err(Errno::EINVAL.into());
     }
-    check_family(family, protocol)?;
-    let (kind, flags, cloexec) = type_arg(kind)?;
-    let open = t.kernel().files().open_socket(UnixSocket::new(kind), flags);
-    Ok(install(t, open, cloexec)?)
+    let open = if let Some(family) = inet::family_arg(family) {
+        let number = kind & abi::SOCK_TYPE_MASK;
+        inet::open(t, family, number, protocol, flags - OpenFlags::CLOEXEC)?
+    } else {
+        check_family(family, protocol)?;
+        let (kind, flags, _) = type_arg(kind)?;
+        t.kernel().files().open_socket(UnixSocket::new(kind), flags)
+    };
+    Ok(install(t, open, flags.contains(OpenFlags::CLOEXEC))?)
 }
 
 /// `socketpair(2)`.
@@ -108,6 +123,9 @@ pub(crate) fn socketpair(
     protocol: i32,
     fds: UserAddr,
 ) -> SysResult {
+    if inet::family_arg(family).is_some() && t.kernel().network().is_some() {
+        return Err(Errno::EOPNOTSUPP.into());
+    }
     check_family(family, protocol)?;
     let (kind, flags, cloexec) = type_arg(kind)?;
     let (a, b) = UnixSocket::pair(kind, own_cred(t));
@@ -130,13 +148,19 @@ pub(super) enum Address {
     Name(UnixName),
 }
 
-pub(super) fn address_arg(t: &Task, addr: UserAddr, len: u32) -> Result<Address, Errno> {
+/// The bytes of an address of any family.
+pub(super) fn address_bytes(t: &Task, addr: UserAddr, len: u32) -> Result<Vec<u8>, Errno> {
     let len = usize::try_from(len)
         .ok()
         .filter(|&len| len <= ADDR_MAX)
         .ok_or(Errno::EINVAL)?;
     let mut bytes = vec![0; len];
     t.copy_in(addr, &mut bytes)?;
+    Ok(bytes)
+}
+
+pub(super) fn address_arg(t: &Task, addr: UserAddr, len: u32) -> Result<Address, Errno> {
+    let bytes = address_bytes(t, addr, len)?;
     let (family, rest) = bytes.split_at_checked(2).ok_or(Errno::EINVAL)?;
     let family = u16::from_le_bytes([family[0], family[1]]);
     if family == abi::AF_UNSPEC {
@@ -155,7 +179,7 @@ pub(super) fn address_arg(t: &Task, addr: UserAddr, len: u32) -> Result<Address,
     })
 }
 
-fn encode_address(name: Option<&UnixName>) -> Vec<u8> {
+pub(super) fn encode_address(name: Option<&UnixName>) -> Vec<u8> {
     let mut bytes = abi::AF_UNIX.to_le_bytes().to_vec();
     match name {
         None => {}
@@ -175,28 +199,13 @@ fn encode_address(name: Option<&UnixName>) -> Vec<u8> {
 /// real one, even when the buffer was too small.
 pub(super) fn store_address(
     t: &Task,
-    name: Option<&UnixName>,
+    bytes: &[u8],
     addr: UserAddr,
     len: UserPtr<i32>,
 ) -> Result<(), Errno> {
     let room = usize::try_from(len.read(t)?).map_err(|_| Errno::EINVAL)?;
-    let bytes = encode_address(name);
     t.copy_out(addr, &bytes[..bytes.len().min(room)])?;
     len.write(t, &i32::try_from(bytes.len()).unwrap_or(0))
-}
-
-/// The same, for the header of `recvmsg`; answers the real length.
-pub(super) fn store_name(
-    t: &Task,
-    name: Option<&UnixName>,
-    addr: UserAddr,
-    room: u32,
-) -> Result<u32, Errno> {
-    let Some(name) = name else { return Ok(0) };
-    let bytes = encode_address(Some(name));
-    let room = usize::try_from(room).unwrap_or(0);
-    t.copy_out(addr, &bytes[..bytes.len().min(room)])?;
-    Ok(u32::try_from(bytes.len()).unwrap_or(0))
 }
 
 /// The socket that a name leads to.
@@ -222,9 +231,13 @@ pub(super) fn find(t: &Arc<Task>, name: &UnixName) -> Result<Arc<UnixSocket>, Er
 
 /// `bind(2)`.
 pub(crate) fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    let name = address_arg(t, addr, len)?;
-    let unix = socket.unix()?;
+    match Socket::get(t, fd)?.end()? {
+        End::Unix(unix) => bind_local(t, unix, address_arg(t, addr, len)?),
+        End::Inet(inet) => inet::bind(t, inet, addr, len),
+    }
+}
+
+fn bind_local(t: &Arc<Task>, unix: &UnixSocket, name: Address) -> SysResult {
     let me = unix.this()?;
     if unix.name().is_some() {
         return Err(Errno::EINVAL.into());
@@ -262,15 +275,20 @@ pub(crate) fn bind(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult
 
 /// `listen(2)`.
 pub(crate) fn listen(t: &Arc<Task>, fd: Fd, backlog: i32) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    socket.unix()?.listen(backlog, own_cred(t))?;
+    match Socket::get(t, fd)?.end()? {
+        End::Unix(unix) => unix.listen(backlog, own_cred(t))?,
+        End::Inet(inet) => inet.listen(backlog)?,
+    }
     Ok(0)
 }
 
 /// `connect(2)`.
 pub(crate) async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> SysResult {
     let socket = Socket::get(t, fd)?;
-    let unix = socket.unix()?;
+    let unix = match socket.end()? {
+        End::Unix(unix) => unix,
+        End::Inet(inet) => return inet::connect(t, &socket, inet, addr, len).await,
+    };
     let target = match address_arg(t, addr, len)? {
         Address::Unspecified if unix.kind() == SocketKind::Datagram => {
             unix.disconnect();
@@ -312,13 +330,16 @@ pub(crate) async fn accept4(
         return Err(Errno::EINVAL.into());
     }
     let socket = Socket::get(t, fd)?;
-    let unix = socket.unix()?;
+    let unix = match socket.end()? {
+        End::Unix(unix) => unix,
+        End::Inet(inet) => return inet::accept(t, &socket, inet, addr, len, flags).await,
+    };
     let attempt = || {
         let accepted = unix.try_accept();
         (accepted.as_ref().err() != Some(&Errno::EAGAIN)).then_some(accepted)
     };
-    let accepted = match attempt() {
-        Some(accepted) => accepted?,
+    let new = match attempt() {
+        Some(new) => new?,
         None if socket.is_nonblocking() => return Err(AGAIN),
         None => {
             let deadline = receive_deadline(t, unix);
@@ -327,20 +348,28 @@ pub(crate) async fn accept4(
                 .ok_or(AGAIN)??
         }
     };
-    let name = accepted.peer_name().ok().flatten();
-    let cloexec = flags.contains(OpenFlags::CLOEXEC);
-    let open = t
-        .kernel()
-        .files()
-        .open_socket(accepted, flags - OpenFlags::CLOEXEC);
-    let new = install(t, open, cloexec)?;
-    if !addr.is_null() {
-        let stored = store_address(t, name.as_ref(), addr, len);
-        if let Err(error) = stored {
-            let fd = i32::try_from(new).map_err(|_| Errno::EMFILE)?;
-            drop(t.files()?.remove(Fd(fd)));
-            return Err(error.into());
-        }
+    let name = new.peer_name().ok().flatten();
+    accepted(t, new, &encode_address(name.as_ref()), addr, len, flags)
+}
+
+/// Gives a connection that was accepted a descriptor, and says who it is from.
+pub(super) fn accepted(
+    t: &Arc<Task>,
+    new: Arc<dyn File>,
+    from: &[u8],
+    addr: UserAddr,
+    len: UserPtr<i32>,
+    flags: OpenFlags,
+) -> SysResult {
+    let files = t.kernel().files();
+    let open = files.open_socket(new, flags - OpenFlags::CLOEXEC);
+    let new = install(t, open, flags.contains(OpenFlags::CLOEXEC))?;
+    if !addr.is_null()
+        && let Err(error) = store_address(t, from, addr, len)
+    {
+        let fd = i32::try_from(new).map_err(|_| Errno::EMFILE)?;
+        drop(t.files()?.remove(Fd(fd)));
+        return Err(error.into());
     }
     Ok(new)
 }
@@ -361,15 +390,21 @@ pub(super) fn send_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::
 
 /// `getsockname(2)`.
 pub(crate) fn getsockname(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    store_address(t, socket.unix()?.name().as_ref(), addr, len)?;
+    let bytes = match Socket::get(t, fd)?.end()? {
+        End::Unix(unix) => encode_address(unix.name().as_ref()),
+        End::Inet(inet) => inet::encode(inet.local()?),
+    };
+    store_address(t, &bytes, addr, len)?;
     Ok(0)
 }
 
 /// `getpeername(2)`.
 pub(crate) fn getpeername(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: UserPtr<i32>) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    store_address(t, socket.unix()?.peer_name()?.as_ref(), addr, len)?;
+    let bytes = match Socket::get(t, fd)?.end()? {
+        End::Unix(unix) => encode_address(unix.peer_name()?.as_ref()),
+        End::Inet(inet) => inet::encode(inet.host().peer()?),
+    };
+    store_address(t, &bytes, addr, len)?;
     Ok(0)
 }
 
@@ -382,113 +417,9 @@ pub(crate) fn shutdown(t: &Arc<Task>, fd: Fd, how: u32) -> SysResult {
         2 => Shutdown::Both,
         _ => return Err(Errno::EINVAL.into()),
     };
-    socket.unix()?.shutdown(how)?;
-    Ok(0)
-}
-
-/// Options that change nothing for local sockets: accepted and read back as 0.
-const INERT: [i32; 9] = [1, 2, 5, 6, 9, 10, 11, 12, 15];
-
-/// `setsockopt(2)`.
-pub(crate) fn setsockopt(
-    t: &Arc<Task>,
-    fd: Fd,
-    level: i32,
-    option: i32,
-    addr: UserAddr,
-    len: i32,
-) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    let unix = socket.unix()?;
-    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
-    if level != abi::SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP.into());
+    match socket.end()? {
+        End::Unix(unix) => unix.shutdown(how)?,
+        End::Inet(inet) => inet::shutdown(inet, how)?,
     }
-    if len < 4 {
-        return Err(Errno::EINVAL.into());
-    }
-    match option {
-        abi::SO_RCVTIMEO | abi::SO_SNDTIMEO => {
-            if len < size_of::<Timeval>() {
-                return Err(Errno::EINVAL.into());
-            }
-            let ns = t
-                .read_value::<Timeval>(addr)?
-                .to_nanos()
-                .ok_or(Errno::EDOM)?;
-            let wait = (ns > 0).then(|| Duration::from_nanos(ns));
-            unix.set_timeout(option == abi::SO_RCVTIMEO, wait);
-        }
-        abi::SO_PASSCRED => unix.set_passes_cred(t.read_value::<i32>(addr)? != 0),
-        abi::SO_SNDBUF | abi::SO_RCVBUF | 32 | 33 => {
-            t.read_value::<i32>(addr)?;
-            if option >= 32 && !t.creds().has_cap(CAP_SYS_ADMIN) {
-                return Err(Errno::EPERM.into());
-            }
-        }
-        13 | 18 => {
-            t.read_value::<i32>(addr)?;
-        }
-        _ if INERT.contains(&option) => {
-            t.read_value::<i32>(addr)?;
-        }
-        _ => return Err(Errno::ENOPROTOOPT.into()),
-    }
-    Ok(0)
-}
-
-/// `getsockopt(2)`.
-pub(crate) fn getsockopt(
-    t: &Arc<Task>,
-    fd: Fd,
-    level: i32,
-    option: i32,
-    addr: UserAddr,
-    len: UserPtr<i32>,
-) -> SysResult {
-    let socket = Socket::get(t, fd)?;
-    let unix = socket.unix()?;
-    let room = usize::try_from(len.read(t)?).map_err(|_| Errno::EINVAL)?;
-    if level != abi::SOL_SOCKET {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
-    let timeval = |wait: Option<Duration>| {
-        let ns = wait.map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX));
-        Timeval::from_nanos(ns).as_bytes().to_vec()
-    };
-    let number = |n: i32| n.to_le_bytes().to_vec();
-    let value = match option {
-        abi::SO_TYPE => number(unix.kind().number()),
-        abi::SO_ERROR => number(unix.take_error().map_or(0, |e| i32::from(e.raw()))),
-        abi::SO_DOMAIN => number(i32::from(abi::AF_UNIX)),
-        abi::SO_PROTOCOL => number(0),
-        abi::SO_SNDBUF | abi::SO_RCVBUF => number(BUFFER),
-        abi::SO_ACCEPTCONN => number(i32::from(unix.is_listening())),
-        abi::SO_PASSCRED => number(i32::from(unix.passes_cred())),
-        abi::SO_PEERCRED => {
-            let nobody = PeerCred {
-                pid: 0,
-                uid: u32::MAX,
-                gid: u32::MAX,
-            };
-            let cred = unix.peer_cred().unwrap_or(nobody);
-            abi::Ucred {
-                pid: cred.pid,
-                uid: cred.uid,
-                gid: cred.gid,
-            }
-            .as_bytes()
-            .to_vec()
-        }
-        abi::SO_RCVTIMEO => timeval(unix.timeouts().receive),
-        abi::SO_SNDTIMEO => timeval(unix.timeouts().send),
-        13 => vec![0; 8],
-        18 | 19 => number(1),
-        _ if INERT.contains(&option) => number(0),
-        _ => return Err(Errno::ENOPROTOOPT.into()),
-    };
-    let value = &value[..value.len().min(room)];
-    t.copy_out(addr, value)?;
-    len.write(t, &i32::try_from(value.len()).unwrap_or(0))?;
     Ok(0)
 }

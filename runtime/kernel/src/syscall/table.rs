@@ -13,7 +13,7 @@ use super::args::{FromArg, UserPath, UserPtr, UserStr};
 use super::{
     Call, Outcome, attr, copy, creds, dirs, epoll, events, fcntl, futex, identity, ioprio, link,
     membarrier, memory, message, mount, open, pidfd, poll, process, process_vm, rw, sched, signal,
-    socket, stat, system, time, timer, xattr,
+    socket, sockopt, stat, system, time, timer, xattr,
 };
 use crate::file::Fd;
 use crate::mm::UserAddr;
@@ -270,8 +270,8 @@ syscalls! {
     205 getpeername(fd: Fd, addr: UserAddr, len: UserPtr<i32>) => sync socket::getpeername;
     206 sendto(fd: Fd, data: UserAddr, len: usize, flags: u32, addr: UserAddr, addr_len: u32) => async message::sendto;
     207 recvfrom(fd: Fd, data: UserAddr, len: usize, flags: u32, addr: UserAddr, addr_len: UserPtr<i32>) => async message::recvfrom;
-    208 setsockopt(fd: Fd, level: i32, option: i32, addr: UserAddr, len: i32) => sync socket::setsockopt;
-    209 getsockopt(fd: Fd, level: i32, option: i32, addr: UserAddr, len: UserPtr<i32>) => sync socket::getsockopt;
+    208 setsockopt(fd: Fd, level: i32, option: i32, addr: UserAddr, len: i32) => sync sockopt::setsockopt;
+    209 getsockopt(fd: Fd, level: i32, option: i32, addr: UserAddr, len: UserPtr<i32>) => sync sockopt::getsockopt;
     210 shutdown(fd: Fd, how: u32) => sync socket::shutdown;
     211 sendmsg(fd: Fd, msg: UserPtr<linux_abi::socket::MsgHdr>, flags: u32) => async message::sendmsg;
     212 recvmsg(fd: Fd, msg: UserPtr<linux_abi::socket::MsgHdr>, flags: u32) => async message::recvmsg;
