@@ -14,6 +14,7 @@ use elfuse_kernel::boot::{Booted, Command, Fill, First, HostParts, Prepared, Pro
 use elfuse_kernel::fs::setup::HostPart;
 use elfuse_kernel::fs::world::FileWorld;
 use elfuse_kernel::limits::Limits;
+use elfuse_kernel::net::Network;
 use elfuse_kernel::vfs::MountFlags;
 use elfuse_machine::host::{HostDir, SystemHost, open_root};
 use elfuse_machine::hv::Hypervisor;
@@ -139,6 +140,10 @@ fn run(
     let terminal = terminal::kind();
     if options.needs_terminal && terminal == Terminal::No {
         return Err(HostError::NoTerminal.into());
+    }
+    if options.has_no_network && !options.published.is_empty() {
+        let why = "a guest without a network has no ports";
+        return Err(OptionError::Refused("publish", why).into());
     }
     let steps = Steps::new(options.explains);
     let mut run = config.merge(options, terminal, &host_variable)?;
@@ -345,6 +350,7 @@ fn start(
         hostname: hostname.unwrap_or_else(|| synthesis::DEFAULT_HOSTNAME.into()),
         limits,
         max_tasks: options.tasks.unwrap_or(DEFAULT_TASKS),
+        network: (!options.has_no_network).then(|| Network::new(options.published.clone())),
         trace: options.is_traced,
         cpus: options.cpus.unwrap_or(cpus),
         seed: None,

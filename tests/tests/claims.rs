@@ -21,7 +21,7 @@ macro_rules! families {
 }
 
 families! {
-    clocks events files identity memory names pipes processes procfs signals terminals threads
+    clocks events files identity inet memory names pipes processes procfs signals terminals threads
 }
 
 fn holds(name: &str) {

@@ -14,6 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use elfuse_kernel::net::Published;
+
 use crate::OptionError;
 use crate::cache::Spare;
 use table::{ROWS, Row, Take};
@@ -78,6 +80,7 @@ pub(crate) struct Options {
     pub(crate) needs_terminal: bool,
     pub(crate) secrets: Vec<Secret>,
     pub(crate) has_no_network: bool,
+    pub(crate) published: Vec<Published>,
     pub(crate) has_init: bool,
     pub(crate) is_detached: bool,
     pub(crate) name: Option<String>,

@@ -8,6 +8,8 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use elfuse_kernel::net::Published;
+
 use super::value::{self, Why, text};
 use super::{Action, CacheAction, EnvChange, Options};
 
@@ -155,11 +157,18 @@ pub(super) static ROWS: &[Row] = &[
     ),
     value(
         "network",
-        "none",
+        "host|none",
         network,
-        "Have no network, and no name servers",
+        "Have the host's network (so it is anyway), or none",
     ),
-    value("net", "none", network, "The same"),
+    value("net", "host|none", network, "The same"),
+    value(
+        "publish",
+        "[ADDRESS:]HOST:GUEST[/udp]",
+        publish,
+        "Let the guest's port be another of the host's",
+    )
+    .short(b'p'),
     value("ulimit", "NAME=SOFT[:HARD]", ulimit, "Set a resource limit"),
     value(
         "memory",
@@ -272,11 +281,6 @@ pub(super) static ROWS: &[Row] = &[
     ),
     refused("ssh-agent", "this version passes no sockets into the guest"),
     refused(
-        "publish",
-        "programs listen at the host's addresses directly",
-    )
-    .short_refused(b'p'),
-    refused(
         "rm",
         "what is written is gone afterwards unless --persist is given",
     ),
@@ -289,12 +293,6 @@ pub(super) static ROWS: &[Row] = &[
     refused("mount", "use -v or --tmpfs"),
     refused("platform", "a bundle is for linux/arm64"),
 ];
-
-impl Row {
-    const fn short_refused(self, letter: u8) -> Self {
-        self.short(letter)
-    }
-}
 
 fn entrypoint(o: &mut Options, value: &OsStr) -> Result<(), Why> {
     o.entrypoint = Some(value.as_bytes().to_vec());
@@ -370,9 +368,21 @@ fn name(o: &mut Options, value: &OsStr) -> Result<(), Why> {
 fn network(o: &mut Options, value: &OsStr) -> Result<(), Why> {
     match value.as_bytes() {
         b"none" => o.has_no_network = true,
-        b"host" => return Err("guests have no internet sockets yet; only none works"),
-        _ => return Err("there are no networks of containers; only none works"),
+        b"host" => o.has_no_network = false,
+        _ => return Err("there are no networks of containers; only host and none"),
     }
+    Ok(())
+}
+
+fn publish(o: &mut Options, value: &OsStr) -> Result<(), Why> {
+    let published = value::published(value)?;
+    let is_same = |other: &Published| {
+        other.kind == published.kind && other.guest_port == published.guest_port
+    };
+    if o.published.iter().any(is_same) {
+        return Err("the guest's port is another one of the host's already");
+    }
+    o.published.push(published);
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use elfuse_machine::host::net::Kind;
+
 use super::{Action, EnvChange, Options, Take, help, table};
 
 fn words(args: &[&str]) -> Vec<OsString> {
@@ -157,8 +159,8 @@ fn a_file_with_anything_else_is_refused_with_its_line() {
         ("elfuse-cache = prune", "line 1: read option --elfuse-cache"),
         ("--read-only", "line 1: read option \"--read-only\""),
         (
-            "publish = 80:80",
-            "line 1: read option --publish: not supported",
+            "privileged = yes",
+            "line 1: read option --privileged: not supported",
         ),
     ] {
         let error = in_file(text).unwrap_err();
@@ -193,12 +195,36 @@ fn secrets_have_a_name_and_a_file() {
 }
 
 #[test]
-fn only_no_network_can_be_asked_for() {
+fn network_is_the_hosts_or_none() {
     assert!(read(&["--net", "none"]).unwrap().has_no_network);
     assert!(read(&["--network=none"]).unwrap().has_no_network);
-    for other in ["host", "bridge"] {
-        assert!(read(&["--net", other]).unwrap_err().contains("only none"));
+    assert!(!read(&["--net=none", "--net=host"]).unwrap().has_no_network);
+    let error = read(&["--net", "bridge"]).unwrap_err();
+    assert!(error.contains("only host and none"), "{error}");
+}
+
+#[test]
+fn published_ports_are_read_as_docker_reads_them() {
+    let published = |word: &str| {
+        let options = read(&["-p", word]).unwrap();
+        let [port] = options.published[..] else {
+            panic!("{word}: one port");
+        };
+        let host = port.host.map(|host| host.to_string());
+        (port.kind, host, port.host_port, port.guest_port)
+    };
+    let (tcp, udp) = (Kind::Stream, Kind::Datagram);
+    assert_eq!(published("8080:80"), (tcp, None, 8080, 80));
+    assert_eq!(published("5353:53/udp"), (udp, None, 5353, 53));
+    let local = Some("127.0.0.1".to_owned());
+    assert_eq!(published("127.0.0.1:1:2/tcp"), (tcp, local, 1, 2));
+    assert_eq!(published("[::1]:1:2"), (tcp, Some("::1".to_owned()), 1, 2));
+    for word in ["80", "0:80", "80:", "1:65536", "a:1:2", "1:2/sctp", "-1:2"] {
+        assert!(read(&["-p", word]).is_err(), "{word}");
     }
+    let twice = read(&["-p", "1:80", "-p", "2:80"]).unwrap_err();
+    assert!(twice.contains("already"), "{twice}");
+    assert!(read(&["-p", "1:80", "-p", "2:80/udp"]).is_ok());
 }
 
 #[test]

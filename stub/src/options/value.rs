@@ -9,6 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use elfuse_kernel::net::Published;
+use elfuse_machine::host::net::Kind;
+
 /// Why a value is refused.
 pub(super) type Why = &'static str;
 
@@ -169,6 +172,35 @@ pub(super) fn host_name(value: &OsStr) -> Result<HostName, Why> {
     Ok(HostName {
         name: name.to_owned(),
         address: address.parse().map_err(|_| expected)?,
+    })
+}
+
+/// `[ADDRESS:]HOST:GUEST[/tcp|/udp]`; an address of version 6 stands in brackets.
+pub(super) fn published(value: &OsStr) -> Result<Published, Why> {
+    let expected = "expected [ADDRESS:]HOST:GUEST[/udp] with two port numbers";
+    let (ports, protocol) = text(value)?
+        .rsplit_once('/')
+        .unwrap_or((text(value)?, "tcp"));
+    let kind = match protocol {
+        "tcp" => Kind::Stream,
+        "udp" => Kind::Datagram,
+        _ => return Err("the protocol is tcp or udp"),
+    };
+    let (ports, guest_port) = ports.rsplit_once(':').ok_or(expected)?;
+    let (address, host_port) = match ports.rsplit_once(':') {
+        Some((address, port)) => (Some(address), port),
+        None => (None, ports),
+    };
+    let port = |text: &str| text.parse().ok().filter(|&port| port > 0).ok_or(expected);
+    let address = address.map(|address| {
+        let inner = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
+        inner.unwrap_or(address).parse().map_err(|_| expected)
+    });
+    Ok(Published {
+        kind,
+        host: address.transpose()?,
+        host_port: port(host_port)?,
+        guest_port: port(guest_port)?,
     })
 }
 
