@@ -24,6 +24,8 @@ mod kills;
 mod named;
 #[path = "end_to_end/person.rs"]
 mod person;
+#[path = "end_to_end/network.rs"]
+mod network;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/run.rs"]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `--init`, and the options that are about a run's surroundings: files of options,
-//! secrets, no network, the steps of a start.
+//! secrets, the steps of a start.
 
 use std::fs;
 
@@ -89,22 +89,6 @@ fn secrets_are_for_the_programs_user_and_nowhere_else() -> Result<()> {
     ensure!(found.status.code() == Some(1), "{}", text_of(&found));
     let text = owner.ends_with(125, &["--secret", "a=./missing", "true"])?;
     ensure!(text.contains("read secret a from ./missing"), "{text}");
-    Ok(())
-}
-
-#[test]
-fn without_a_network_no_name_server_is_named() -> Result<()> {
-    let owner = Owner::of_busybox()?;
-    ensure!(
-        owner
-            .prints(&["--net", "none", "cat", "/etc/resolv.conf"])?
-            .is_empty()
-    );
-    let text = owner.ends_with(125, &["--net", "host", "true"])?;
-    ensure!(
-        text.contains("no internet sockets yet") && text.contains("hint:"),
-        "{text}"
-    );
     Ok(())
 }
 

@@ -9,15 +9,36 @@ use elfuse_tests::guest::Guest;
 
 use crate::roots;
 
-/// Tests that fail, by suite: everything that a socket of the internet is needed for.
-const NO_INTERNET: [&str; 7] = [
-    "test_os.TestSendfile.test_invalid_offset",
-    "test_os.TestSendfile.test_keywords",
-    "test_os.TestSendfile.test_offset_overflow",
-    "test_os.TestSendfile.test_send_at_certain_offset",
-    "test_os.TestSendfile.test_send_whole_file",
-    "test_signal.WakeupFDTests.test_invalid_socket",
-    "test_signal.WakeupFDTests.test_set_wakeup_fd_socket_result",
+/// Tests that fail, and why.
+const FAIL: [(&str, &str); 5] = [
+    ("test_socket.GeneralModuleTests.testGetServBy", NO_SERVICES),
+    (
+        "test_socket.GeneralModuleTests.testGetaddrinfo",
+        NO_SERVICES,
+    ),
+    (
+        "test_socket.GeneralModuleTests.testInterfaceNameIndex",
+        NO_NETLINK,
+    ),
+    (
+        "test_socket.GeneralModuleTests.test_getaddrinfo_ipv6_scopeid_symbolic",
+        NO_NETLINK,
+    ),
+    (
+        "test_socket.GeneralModuleTests.test_getnameinfo_ipv6_scopeid_symbolic",
+        NO_NETLINK,
+    ),
+];
+const NO_SERVICES: &str = "the root has no /etc/services";
+const NO_NETLINK: &str = "names of interfaces come through netlink";
+
+/// Classes of tests of which most fail, and why.
+const FAIL_IN_CLASSES: [(&str, &str); 2] = [
+    ("UDPLITE", "UDP-Lite is not there, as on most hosts"),
+    (
+        "RFC3542Ancillary",
+        "no ancillary data on sockets of the Internet",
+    ),
 ];
 
 /// The tests named by lines such as `ERROR: test_one (test.test_os.Some.test_one)`.
@@ -43,13 +64,21 @@ fn passes(suite: &str, least: usize) {
     let ran = lines.iter().find_map(|line| line.strip_prefix("Ran "));
     let count = ran.and_then(|ran| ran.split(' ').next()?.parse().ok());
     assert!(count.is_some_and(|count: usize| count >= least), "{end}");
-    let expected: BTreeSet<&str> = NO_INTERNET
-        .into_iter()
+    let expected: BTreeSet<&str> = FAIL
+        .iter()
+        .map(|(name, _)| *name)
         .filter(|name| name.split('.').next() == Some(suite))
         .collect();
-    assert_eq!(failed(&report), expected, "{end}");
-    let is_clean = outcome.status == 0;
-    assert_eq!(is_clean, expected.is_empty(), "{end}");
+    let mut failed = failed(&report);
+    let is_clean = failed.is_empty();
+    let is_in_class = |name: &str| {
+        FAIL_IN_CLASSES
+            .iter()
+            .any(|(class, _)| name.contains(class))
+    };
+    failed.retain(|name| !is_in_class(name));
+    assert_eq!(failed, expected, "{end}");
+    assert_eq!(outcome.status == 0, is_clean, "{end}");
 }
 
 #[test]
@@ -73,6 +102,12 @@ fn test_os() {
 #[ignore = "takes minutes: cargo xtask test --long"]
 fn test_signal() {
     passes("test_signal", 50);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+fn test_socket() {
+    passes("test_socket", 500);
 }
 
 #[test]
