@@ -78,6 +78,21 @@ impl From<SysReg> for SysRegId {
     }
 }
 
+/// What a hook is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// An exception.
+    Interrupt,
+    /// Code that was translated and runs next.
+    NewBlock,
+    /// An instruction that maintains caches or translations.
+    Maintenance,
+    /// The same in the upper half of addresses, where EL1 is.
+    KernelMaintenance,
+    /// A write of a system register in the upper half.
+    SystemWrite,
+}
+
 /// Bytes of translated code that an instance keeps before it begins anew. Every program
 /// adds to them each time it starts, as it lies at other addresses; Unicorn's own limit
 /// is a gigabyte.
@@ -113,23 +128,45 @@ impl Engine {
         self.handle.cast()
     }
 
-    /// Adds a hook for `kind`, everywhere.
+    /// Adds a hook.
     ///
     /// # Safety
-    /// `callback` has the signature that `kind` calls, and `data` is what it expects,
+    /// `callback` has the signature that the event calls, and `data` is what it expects,
     /// alive as long as the engine.
     pub(crate) unsafe fn hook(
         &self,
-        kind: HookType,
+        event: Event,
         callback: *mut c_void,
         data: *mut c_void,
     ) -> Result<(), HvError> {
+        let insn = match event {
+            Event::SystemWrite => Arm64Insn::UC_ARM64_INS_MSR,
+            _ => Arm64Insn::UC_ARM64_INS_SYS,
+        };
+        let kind = match event {
+            Event::Interrupt => HookType::INTR,
+            Event::NewBlock => HookType::EDGE_GENERATED,
+            _ => HookType::INSN,
+        };
+        // An empty range means everywhere.
+        let (begin, end) = match event {
+            Event::SystemWrite | Event::KernelMaintenance => (1 << 63, u64::MAX),
+            _ => (1, 0),
+        };
         let mut id = 0;
-        let kind = kind.0.cast_signed();
-        let insn = Arm64Insn::UC_ARM64_INS_SYS as c_int;
-        // SAFETY: the caller's promise; an empty range (1 to 0) means everywhere; only
-        // instruction hooks look at the last argument.
-        check(unsafe { uc_hook_add(self.handle, &raw mut id, kind, callback, data, 1, 0, insn) })
+        // SAFETY: the caller's promise; only instruction hooks look at the last argument.
+        check(unsafe {
+            uc_hook_add(
+                self.handle,
+                &raw mut id,
+                kind.0.cast_signed(),
+                callback,
+                data,
+                begin,
+                end,
+                insn as c_int,
+            )
+        })
     }
 
     pub(crate) fn get(&self, register: RegisterARM64) -> u64 {

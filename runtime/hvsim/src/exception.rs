@@ -14,6 +14,7 @@ use elfuse_machine::hv::HvError;
 
 use crate::engine::{Engine, SavedState};
 use crate::live::{Live, SPSR_EL1};
+use crate::tlb::Tlbs;
 
 /// `PSTATE` on entry: EL1 with its own stack pointer, everything masked.
 const EL1H_MASKED: u64 = 0x3c5;
@@ -46,6 +47,11 @@ impl Exceptions {
             saved: SavedState::new(engine)?,
             at: Cell::new((None, 8)),
         })
+    }
+
+    /// The engine's tables of translations, which are emptied.
+    pub(crate) fn tlbs(&self, engine: &Engine) -> Option<Tlbs> {
+        self.live.as_ref()?.tlbs(engine)
     }
 
     /// Finds the offsets after an instruction abort at `address`, taken from EL1.
@@ -145,9 +151,10 @@ mod tests {
 
     #[test]
     fn the_state_is_found_in_the_pinned_version() {
-        let (_, exceptions) = engine(0);
-        let live = exceptions.live.expect("find the live state");
+        let (engine, exceptions) = engine(0);
+        let live = exceptions.live.as_ref().expect("find the live state");
         assert!(live.is_muted());
+        assert!(live.tlbs(&engine).is_some());
     }
 
     #[test]

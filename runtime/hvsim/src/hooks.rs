@@ -19,6 +19,7 @@ use crate::carrier::{Link, Order, Rider};
 use crate::engine::Engine;
 use crate::exception::{self, Exceptions, Syndrome};
 use crate::kick::SimKick;
+use crate::tlb::Tlbs;
 use crate::vm::Shared;
 
 /// Interrupt numbers of the processor model (QEMU `EXCP_*`).
@@ -51,6 +52,7 @@ pub(crate) const PROBE_ADDRESS: u64 = 0x0000_5a5a_1234_5678;
 pub(crate) struct Core {
     /// Dropped before the engine, whose state it uses.
     pub(crate) exceptions: Exceptions,
+    pub(crate) tlbs: Option<Tlbs>,
     pub(crate) engine: Engine,
     pub(crate) shared: Arc<Shared>,
     pub(crate) kick: Arc<SimKick>,
@@ -88,6 +90,33 @@ impl Core {
         }
     }
 
+    /// Writes `TTBR0_EL1`, if that changes the tag and translations are kept.
+    fn change_space(&self, value: u64) -> bool {
+        const TAG: u32 = 48;
+        let old = self.engine.get(RegisterARM64::TTBR0_EL1) >> TAG;
+        let (Some(tlbs), true) = (&self.tlbs, old != value >> TAG) else {
+            return false;
+        };
+        tlbs.switch(old, value >> TAG, || {
+            let written = self.engine.set_sys(SysReg::TTBR0.into(), value);
+            debug_assert!(written.is_ok(), "write TTBR0_EL1");
+        });
+        true
+    }
+
+    /// Translations of other address spaces may be wrong from now on.
+    pub(crate) fn drop_kept(&self) {
+        if let Some(tlbs) = &self.tlbs {
+            tlbs.drop_all();
+        }
+    }
+
+    /// Empties all tables of translations.
+    pub(crate) fn forget_translations(&self) {
+        self.drop_kept();
+        self.engine.forget_translations();
+    }
+
     /// The processor model does not check the alignment of the program counter.
     pub(crate) fn take_misaligned(&self) {
         let far = self.engine.get(RegisterARM64::PC);
@@ -111,7 +140,7 @@ impl Core {
             self.engine.set_sys(SysReg::TCR.into(), tcr | EPD0)?;
             self.hidden.set(Some(tcr));
             // What is cached would still be found.
-            self.engine.forget_translations();
+            self.forget_translations();
         }
         Ok(())
     }
@@ -214,14 +243,15 @@ pub(crate) extern "C" fn on_edge(
     let core = unsafe { &*data.cast::<Core>() };
     // SAFETY: Unicorn describes the block for the time of the call.
     let address = unsafe { &*block }.pc;
+    core.drop_kept();
     if address & 3 != 0 {
         core.is_misaligned.set(true);
         core.stop(None);
     }
 }
 
-/// Cache maintenance by address, `IC IVAU`: other processors may have translated what
-/// was there. Everything goes on as usual afterwards.
+/// Maintenance. After `IC IVAU` other processors may have translated what was there;
+/// TLBI may be about what is kept. Everything goes on as usual afterwards.
 pub(crate) extern "C" fn on_maintenance(
     _: *mut uc_engine,
     _: u32,
@@ -235,5 +265,31 @@ pub(crate) extern "C" fn on_maintenance(
     if (register.op1, register.crn, register.crm, register.op2) == (3, 7, 5, 1) {
         core.shared.code_epoch.fetch_add(1, Ordering::SeqCst);
     }
+    if register.crn == 8 {
+        core.drop_kept();
+    }
     0
+}
+
+/// EL1 writes a system register. Answers whether that is done: the address space is
+/// changed here.
+pub(crate) extern "C" fn on_system_write(
+    _: *mut uc_engine,
+    _: u32,
+    register: *const RegisterARM64CP,
+    data: *mut c_void,
+) -> u32 {
+    // SAFETY: as in `on_interrupt`.
+    let core = unsafe { &*data.cast::<Core>() };
+    // SAFETY: as in `on_maintenance`.
+    let register = unsafe { &*register };
+    match (register.crn, register.crm, register.op1, register.op2) {
+        (2, 0, 0, 0) => u32::from(core.change_space(register.val)),
+        // Of the regime: `SCTLR_EL1`, the others of the tables, `MAIR_EL1`.
+        (1 | 2 | 10, ..) => {
+            core.drop_kept();
+            0
+        }
+        _ => 0,
+    }
 }

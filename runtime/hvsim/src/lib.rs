@@ -15,6 +15,7 @@ mod kick;
 mod listeners;
 mod live;
 mod peek;
+mod tlb;
 mod tuning;
 mod turn;
 mod vcpu;

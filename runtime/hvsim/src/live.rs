@@ -16,6 +16,7 @@ use crate::engine::{Engine, SavedState, SysRegId};
 use crate::exception::{FROM_EL1, Syndrome};
 use crate::listeners::Muted;
 use crate::peek::Peek;
+use crate::tlb::Tlbs;
 use crate::vcpu::X;
 
 /// `SPSR_EL1`.
@@ -37,6 +38,8 @@ const MDSCR_EL1: SysRegId = SysRegId {
 
 /// Words that are read behind a pointer in search of the state.
 const REACH: usize = 16 * 1024;
+/// Words of the state before the first register: those of 32-bit programs.
+const BEFORE: usize = 16;
 /// Words of a saved state before the registers, at most.
 const HEADER: usize = 64;
 /// Two values without a half in common.
@@ -328,6 +331,12 @@ impl Live {
             set_system(engine, SPSR_EL1, spsr);
             self.summary.set((regime, self.word(self.fields.flags)));
         }
+    }
+
+    /// The tables of translations, if they are where they should be; they are emptied.
+    pub(crate) fn tlbs(&self, engine: &Engine) -> Option<Tlbs> {
+        engine.forget_translations();
+        Tlbs::find(self.first.wrapping_sub(BEFORE).cast())
     }
 
     fn set_pc(&self, value: u64) {

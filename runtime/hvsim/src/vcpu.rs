@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use elfuse_machine::hv::{Exit, HvError, Kick, Reg, SysReg, Vcpu};
-use unicorn_engine_sys::{HookType, RegisterARM64};
+use unicorn_engine_sys::RegisterARM64;
 
 use crate::carrier::{Carrier, Link, Report};
-use crate::engine::{Engine, PAGE_SIZE, SysRegId};
+use crate::engine::{Engine, Event, PAGE_SIZE, SysRegId};
 use crate::exception::Exceptions;
-use crate::hooks::{Core, PROBE_ADDRESS, on_edge, on_interrupt, on_maintenance};
+use crate::hooks::{Core, PROBE_ADDRESS, on_edge, on_interrupt, on_maintenance, on_system_write};
 use crate::tuning;
 use crate::turn::Seat;
 use crate::vm::{Mapping, Shared};
@@ -71,7 +71,9 @@ impl SimVcpu {
         // SAFETY: the instance is initialised: registers have been written.
         unsafe { tuning::skip_checks_in_blocks(engine.handle(), PAGE_SIZE) };
         let exceptions = Exceptions::new(&engine)?;
+        let tlbs = exceptions.tlbs(&engine);
         let core = Rc::new(Core {
+            tlbs,
             engine,
             shared: Arc::clone(shared),
             kick: Arc::default(),
@@ -95,18 +97,22 @@ impl SimVcpu {
             code_epoch: 0,
             has_maintenance_hook: false,
         };
-        cpu.add_hook(HookType::INTR, on_interrupt as *mut c_void)?;
-        cpu.add_hook(HookType::EDGE_GENERATED, on_edge as *mut c_void)?;
+        cpu.add_hook(Event::Interrupt, on_interrupt as *mut c_void)?;
+        cpu.add_hook(Event::NewBlock, on_edge as *mut c_void)?;
+        if cpu.core.tlbs.is_some() {
+            cpu.add_hook(Event::KernelMaintenance, on_maintenance as *mut c_void)?;
+            cpu.add_hook(Event::SystemWrite, on_system_write as *mut c_void)?;
+        }
         cpu.calibrate()?;
         cpu.core.kick.attach(&cpu.core.engine);
         Ok(cpu)
     }
 
-    fn add_hook(&self, kind: HookType, callback: *mut c_void) -> Result<(), HvError> {
+    fn add_hook(&self, event: Event, callback: *mut c_void) -> Result<(), HvError> {
         let data = Rc::as_ptr(&self.core).cast_mut().cast();
         // SAFETY: each callback has the signature of its kind and takes the core, which
         // owns the engine and does not move.
-        unsafe { self.core.engine.hook(kind, callback, data) }
+        unsafe { self.core.engine.hook(event, callback, data) }
     }
 
     /// Faults at a known address, to learn where the processor model keeps syndrome
@@ -196,6 +202,7 @@ impl SimVcpu {
         let engine = &self.core.engine;
         let wanted = self.core.shared.mappings().clone();
         let mut is_less = false;
+        self.core.drop_kept();
         for old in self.mapped.iter().filter(|old| !wanted.contains(old)) {
             engine.unmap(old.ipa, old.len)?;
             is_less = true;
@@ -206,7 +213,7 @@ impl SimVcpu {
             unsafe { engine.map(new.ipa, new.len, new.perms.bits(), host) }?;
         }
         if is_less {
-            engine.forget_translations();
+            self.core.forget_translations();
             engine.forget_code();
         }
         self.mapped = wanted;
@@ -219,7 +226,7 @@ impl SimVcpu {
         let shared = &self.core.shared;
         let is_shared = shared.processors.load(Ordering::Relaxed) > 1;
         if is_shared && !self.has_maintenance_hook {
-            self.add_hook(HookType::INSN, on_maintenance as *mut c_void)?;
+            self.add_hook(Event::Maintenance, on_maintenance as *mut c_void)?;
             self.has_maintenance_hook = true;
             self.core.engine.forget_code();
         }
@@ -304,6 +311,7 @@ impl Vcpu for SimVcpu {
             }
             return Ok(());
         }
+        self.core.drop_kept();
         engine.set_sys(reg.into(), value)
     }
 
