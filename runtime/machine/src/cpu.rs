@@ -201,7 +201,9 @@ impl Cpu {
 
     /// Is a kick waiting? It is not any more afterwards.
     fn take_kick(&self) -> bool {
-        self.page.long(CPU_KICK).swap(0, Ordering::SeqCst) != 0
+        // One that comes after the first look is seen by the shim.
+        let word = self.page.long(CPU_KICK);
+        word.load(Ordering::Relaxed) != 0 && word.swap(0, Ordering::SeqCst) != 0
     }
 
     /// Runs a thread until something happens.
@@ -291,11 +293,11 @@ impl Cpu {
 
     /// The first entry of a machine also finds out about the counter.
     fn enter_with(&mut self, command: u64, thread: &ThreadState) -> Trap {
-        let vdso = Arc::clone(&self.shared.vdso);
-        if vdso.is_counter_known() {
+        if self.shared.vdso.is_counter_known() {
             self.put(CPU_COMMAND, command);
             return self.enter(thread);
         }
+        let vdso = Arc::clone(&self.shared.vdso);
         self.put(CPU_COMMAND, command | 1 << CMD_COUNTER);
         let before_ns = SystemHost.monotonic_ns();
         let trap = self.enter(thread);

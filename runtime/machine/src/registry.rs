@@ -37,13 +37,17 @@ impl Slot {
 
     /// The processor is about to run in `space`, and looks at its changes after this.
     pub(crate) fn enter(&self, space: u64) {
-        self.entries.fetch_add(1, Ordering::SeqCst);
+        // Nobody else writes it; who sees the space below sees this number.
+        let entries = self.entries.load(Ordering::Relaxed);
+        self.entries.store(entries + 1, Ordering::Release);
         self.running.store(space, Ordering::SeqCst);
     }
 
     /// The processor came out, and its register names this translation table.
     pub(crate) fn has_loaded(&self, ttbr: u64) {
-        self.loaded.store(ttbr, Ordering::SeqCst);
+        if self.loaded.load(Ordering::Relaxed) != ttbr {
+            self.loaded.store(ttbr, Ordering::SeqCst);
+        }
     }
 }
 

@@ -100,12 +100,18 @@ impl Runner {
         clock.publish(self.task.kernel.machine(), entered);
         charge(&self.task, self.left_ns, entered);
         self.task.user_time.start(entered);
-        let trap = cpu.run(&mut self.task.registers(), mm.space());
+        let mut registers = self.task.registers();
+        let trap = cpu.run(&mut registers, mm.space());
         let left = clock.monotonic_ns();
+        let call = Call {
+            nr: registers.syscall_nr(),
+            args: std::array::from_fn(|n| registers.x(n)),
+        };
+        drop(registers);
+        drop(mm);
         self.task.user_time.stop(left);
         self.left_ns = Some(left);
-        drop(mm);
-        self.handle(trap)
+        self.handle(trap, call)
     }
 
     /// Ends the time that the kernel has spent on the thread.
@@ -114,9 +120,10 @@ impl Runner {
         charge(&self.task, self.left_ns.take(), now);
     }
 
-    fn handle(&mut self, trap: Trap) -> Step {
+    /// Deals with why the guest was left; `call` is what its registers say as a call.
+    fn handle(&mut self, trap: Trap, call: Call) -> Step {
         match trap {
-            Trap::Syscall => self.start_call(),
+            Trap::Syscall => self.start_call(call),
             Trap::Kicked | Trap::TimeSlice => {
                 self.was_preempted = true;
                 if self.task.kernel.scheduler().has_waiting() {
@@ -198,15 +205,7 @@ impl Runner {
             .map_err(|error| error.signal().unwrap_or((SIGKILL, 0)))
     }
 
-    fn start_call(&mut self) {
-        let call = {
-            let registers = self.task.registers();
-            let args = std::array::from_fn(|n| registers.x(n));
-            Call {
-                nr: registers.syscall_nr(),
-                args,
-            }
-        };
+    fn start_call(&mut self, call: Call) {
         match syscall::dispatch(&self.task, &call) {
             Outcome::Done(result) => self.finish_call(call, result),
             Outcome::Later(future) => self.waiting = Some((call, future)),

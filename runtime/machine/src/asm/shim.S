@@ -32,15 +32,24 @@ vectors:
 //
 // Without a command the thread is the one that came out last: all its registers but
 // x0 to x3 are still in the processor. Commands may use x0 to x3 only.
-resume:
-    ldp     x1, x2, [sp, #CPU_COMMAND]
-    orr     x2, x1, x2
-    cbnz    x2, commands
-back:
+.macro go_back
     ldr     x0, [sp, #CPU_THREAD]
     ldp     x2, x3, [x0, #16]
     ldp     x0, x1, [x0]
     eret
+.endm
+
+.macro obey
+    ldp     x1, x2, [sp, #CPU_COMMAND]
+    orr     x2, x1, x2
+    cbnz    x2, commands
+    go_back
+.endm
+
+resume:
+    obey
+back:
+    go_back
 
 commands:
     str     xzr, [sp, #CPU_COMMAND]
@@ -180,17 +189,18 @@ commands:
 
 sync_entry:
     stp     x0, x1, [sp, #CPU_SCRATCH]
+    // A system call, no attention, and one of: getpid getppid getuid geteuid getgid
+    // getegid gettid. Each condition counts only when those before it hold.
     mrs     x0, esr_el1
-    lsr     x1, x0, #26
-    cmp     x1, #0x15
-    b.ne    slow
-    ldr     x0, [sp, #CPU_THREAD]
-    ldr     w1, [x0, #THREAD_ATTENTION]
-    cbnz    w1, slow
-    // getpid getppid getuid geteuid getgid getegid gettid
+    ldr     x1, [sp, #CPU_THREAD]
+    lsr     x0, x0, #26
+    ldr     w1, [x1, #THREAD_ATTENTION]
+    cmp     x0, #0x15
+    ccmp    w1, #0, #0, eq
     sub     x1, x8, #172
-    cmp     x1, #6
+    ccmp    x1, #6, #2, eq
     b.hi    slow
+    ldr     x0, [sp, #CPU_THREAD]
     add     x0, x0, #THREAD_IDS
     ldr     w0, [x0, x1, lsl #2]
     ldr     x1, [sp, #CPU_FAST_CALLS]
@@ -201,7 +211,7 @@ sync_entry:
 slow:
     save_thread
     hvc     #HVC_SYNC
-    b       resume
+    obey
 
 irq_entry:
     stp     x0, x1, [sp, #CPU_SCRATCH]
