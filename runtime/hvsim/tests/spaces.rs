@@ -43,7 +43,7 @@ impl Process {
 }
 
 fn page_of(machine: &Machine, value: u64) -> Page {
-    let frame = machine.alloc_frame_zeroed().unwrap();
+    let frame = machine.alloc_frame_zeroed().expect("a frame");
     frame.write(0, &value.to_le_bytes());
     Page::Anon(frame)
 }

@@ -16,9 +16,26 @@ pub const MAX_PIECES: usize = 1024;
 #[derive(Clone)]
 pub struct UserBuf {
     memory: UserMemory,
-    pieces: Vec<(UserAddr, usize)>,
+    pieces: Pieces,
     next: usize,
     remaining: usize,
+}
+
+/// Mostly there is one, which takes no memory of its own: each attempt of a transfer
+/// has a clone.
+#[derive(Clone)]
+enum Pieces {
+    One([(UserAddr, usize); 1]),
+    Many(Vec<(UserAddr, usize)>),
+}
+
+impl Pieces {
+    fn get_mut(&mut self, index: usize) -> Option<&mut (UserAddr, usize)> {
+        match self {
+            Self::One(piece) => piece.get_mut(index),
+            Self::Many(pieces) => pieces.get_mut(index),
+        }
+    }
 }
 
 impl UserBuf {
@@ -28,7 +45,7 @@ impl UserBuf {
         let len = len.min(MAX_COUNT);
         Self {
             memory,
-            pieces: vec![(addr, len)],
+            pieces: Pieces::One([(addr, len)]),
             next: 0,
             remaining: len,
         }
@@ -56,7 +73,7 @@ impl UserBuf {
         }
         Ok(Self {
             memory,
-            pieces,
+            pieces: Pieces::Many(pieces),
             next: 0,
             remaining,
         })
