@@ -37,7 +37,7 @@ const MDSCR_EL1: SysRegId = SysRegId {
 };
 
 /// Words that are read behind a pointer in search of the state.
-const REACH: usize = 16 * 1024;
+const REACH: usize = 8 * 1024;
 /// Words of the state before the first register: those of 32-bit programs.
 const BEFORE: usize = 16;
 /// Words of a saved state before the registers, at most.
@@ -96,7 +96,6 @@ impl Live {
         };
         live.fields = live.find_fields(engine)?;
         let is_right = live.is_right(engine);
-
         for register in [R::PC, R::SP, R::SP_EL0, R::SP_EL1, R::ELR_EL1] {
             engine.set(register, 0);
         }
@@ -178,10 +177,13 @@ impl Live {
 
     /// The field of a system register in which `bit` is a bit that it has.
     fn system(&self, engine: &Engine, id: SysRegId, bit: u32, known: &[usize]) -> Option<usize> {
-        let value = engine.get_sys(id).ok()? & !(1 << bit);
+        let reset = engine.get_sys(id).ok()?;
+        let value = reset & !(1 << bit);
         let at = self.only(known, |on| {
-            set_system(engine, id, value | u64::from(on) << bit)
-        })?;
+            set_system(engine, id, value | u64::from(on) << bit);
+        });
+        set_system(engine, id, reset);
+        let at = at?;
         // The low half, where the value is read as a whole.
         Some(if bit < 32 { at } else { at - 1 })
     }
@@ -377,7 +379,8 @@ fn first_register(engine: &Engine) -> Option<*mut u32> {
             continue;
         }
         let count = peek.words(pointer, &mut behind);
-        let at = behind[..count].windows(31).position(|seen| seen == wanted);
+        let is_it = |&at: &usize| behind[at] == wanted[0] && behind[at..at + 31] == wanted;
+        let at = (0..count.saturating_sub(30)).find(is_it);
         let at = at.map(|at| pointer + at * 8);
         // The values are in other places too, as here.
         let follows = |&at: &usize| {

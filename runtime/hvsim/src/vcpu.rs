@@ -29,13 +29,6 @@ const SCR_EL3: SysRegId = SysRegId {
     crm: 1,
     op2: 0,
 };
-const PMCR_EL0: SysRegId = SysRegId {
-    op0: 3,
-    op1: 3,
-    crn: 9,
-    crm: 12,
-    op2: 0,
-};
 const HCR_EL2: SysRegId = SysRegId {
     op0: 3,
     op1: 4,
@@ -66,8 +59,6 @@ impl SimVcpu {
         // EL3 lets `hvc` through to EL2, which is us.
         engine.set_sys(SCR_EL3, 0x30d01)?;
         engine.set_sys(HCR_EL2, HCR)?;
-        // Without counters nothing is done for them at each change of the level.
-        engine.set_sys(PMCR_EL0, 0)?;
         // SAFETY: the instance is initialised: registers have been written.
         unsafe { tuning::skip_checks_in_blocks(engine.handle(), PAGE_SIZE) };
         let exceptions = Exceptions::new(&engine)?;
