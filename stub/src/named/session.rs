@@ -178,3 +178,26 @@ fn show(console: &Console, outlet: &Outlet, mut data: UnixStream, mut control: U
     let _ = answer(&mut control, &Reply::Ended(status));
     let _ = control.shutdown(Shutdown::Both);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Outlet, ROOM};
+    use elfuse_kernel::tty::console::HostScreen;
+
+    #[test]
+    fn what_there_is_no_room_for_is_not_taken() {
+        let outlet = Outlet::default();
+        assert_eq!(outlet.show(&vec![b'a'; ROOM - 1]), ROOM - 1);
+        assert_eq!(outlet.show(b"bc"), 1);
+        assert_eq!(outlet.show(b"c"), 0);
+        outlet.end(3);
+        let (bytes, status) = outlet.next();
+        assert_eq!(
+            (bytes.len(), bytes.last(), status),
+            (ROOM, Some(&b'b'), Some(3))
+        );
+        assert_eq!(outlet.show(b"c"), 1);
+        assert_eq!(outlet.next(), (b"c".to_vec(), Some(3)));
+        assert_eq!(outlet.next(), (Vec::new(), Some(3)));
+    }
+}

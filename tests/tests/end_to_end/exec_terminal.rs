@@ -15,7 +15,7 @@ use crate::person::{Person, quoted};
 fn serving() -> Result<Owner> {
     let owner = Owner::of_busybox()?;
     let serve = "trap 'exit 9' TERM; while :; do sleep 0.1; done";
-    owner.prints(&["-d", "--name", "web", "sh", "-c", serve])?;
+    owner.prints(&["-d", "--cpus", "1", "--name", "web", "sh", "-c", serve])?;
     Ok(owner)
 }
 
@@ -34,6 +34,18 @@ fn at_shell(owner: &Owner, options: &str) -> Result<(Person, String)> {
     let name = person.reads_until(" now")?;
     person.sees("ready> ")?;
     Ok((person, name))
+}
+
+/// Sends a signal to the `exec` at this terminal.
+fn signal(terminal: &str, signal: &str) -> Result<()> {
+    let name = terminal.strip_prefix("/dev/").context("a terminal")?;
+    let list = run(Command::new("ps").args(["-t", name, "-o", "pid=,args="]))?;
+    let list = String::from_utf8(list)?;
+    let is_exec = |line: &&str| line.contains(" exec -it") && !line.contains("timeout");
+    let line = list.lines().find(is_exec);
+    let pid = line.and_then(|line| line.split_whitespace().next());
+    let pid = pid.with_context(|| format!("exec among {list}"))?;
+    run(Command::new("kill").args([signal, pid])).map(drop)
 }
 
 #[test]
@@ -93,18 +105,31 @@ fn a_terminal_that_goes_takes_its_shell_along() -> Result<()> {
     let wait = "trap 'echo hung up > /log; exit' HUP; echo wait''ing; while :; do sleep 0.1; done";
     person.types(&format!("sh -c \"{wait}\"\r"))?;
     person.sees("\r\nwaiting")?;
-    let terminal = name.strip_prefix("/dev/").context("a terminal")?;
-    let line = run(Command::new("ps").args(["-t", terminal, "-o", "pid=,args="]))?;
-    let line = String::from_utf8(line)?;
-    let exec = line
-        .lines()
-        .find(|line| line.contains(" exec -it") && !line.contains("timeout"));
-    let pid = exec.and_then(|line| line.split_whitespace().next());
-    let pid = pid.with_context(|| format!("exec among {line}"))?;
-    run(Command::new("kill").args(["-TERM", pid]))?;
+    signal(&name, "-TERM")?;
     person.sees("as before\r\nended with 143")?;
     let wait = "for n in $(busybox seq 200); do [ -e /log ] && break; sleep 0.1; done; cat /log";
     ensure!(says(&owner, &["exec", "web", "sh", "-c", wait])? == "hung up\n");
+    Ok(())
+}
+
+#[test]
+fn a_terminal_that_is_not_read_holds_nobody_up() -> Result<()> {
+    let owner = serving()?;
+    let _guard = Stopped(&owner, "web");
+    let (mut person, name) = at_shell(&owner, "")?;
+    person.types("busybox yes\r")?;
+    person.sees("y\r\ny\r\n")?;
+    signal(&name, "-STOP")?;
+    // Longer than it takes to fill every buffer.
+    std::thread::sleep(Duration::from_secs(1));
+    for _ in 0..3 {
+        ensure!(says(&owner, &["exec", "web", "echo", "alive"])? == "alive\n");
+    }
+    signal(&name, "-CONT")?;
+    person.types("\x03")?;
+    person.sees("ready> ")?;
+    person.types("exit 5\r")?;
+    person.sees("ended with 5")?;
     Ok(())
 }
 
