@@ -80,6 +80,7 @@ struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "In every command")]
 struct Global {
     /// Say nothing but errors
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
