@@ -28,8 +28,12 @@ pub(crate) fn text(payload: &Payload, program: &Path, out: &mut dyn Write) -> io
     for (name, key) in [("entrypoint", "Entrypoint"), ("command", "Cmd")] {
         line(name, &words(&config[key]))?;
     }
-    for (name, key) in [("directory", "WorkingDir"), ("user", "User")] {
-        line(name, config[key].as_str().unwrap_or(""))?;
+    for (name, key, default) in [("directory", "WorkingDir", "/"), ("user", "User", "root")] {
+        let set = config[key].as_str().filter(|value| !value.is_empty());
+        line(name, set.unwrap_or(default))?;
+    }
+    if !config["Healthcheck"].is_null() {
+        line("healthcheck", "in the image, and never run")?;
     }
     line("digest", &payload.digest().to_string())?;
     line("layer", &layer.digest.to_string())?;
@@ -76,10 +80,10 @@ fn platform(platform: &Platform) -> String {
 
 /// A command as JSON: it shows where words end.
 fn words(value: &Value) -> String {
-    if value.is_null() {
-        String::new()
-    } else {
-        value.to_string()
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Array(words) if words.is_empty() => "none".to_owned(),
+        value => value.to_string(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{debian, layout};
 /// # Errors
 /// The packages cannot be fetched, or a tool fails.
 pub fn python() -> Result<PathBuf> {
-    made_once("python-image", |to| {
+    made_once("python-application", |to| {
         let packages = debian::fetch("python-image", &["base-files", "dash", "python3"])?;
         let roots = tempfile::tempdir()?;
         let own = roots.path().join("own");
@@ -36,6 +36,7 @@ pub fn python() -> Result<PathBuf> {
             "Cmd": ["greet.py"],
             "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1", "LANG=C.UTF-8"],
             "WorkingDir": "/app",
+            "Healthcheck": { "Test": ["CMD", "python3", "-c", "pass"] },
         });
         Ok(layout::write_with_config(to, &layers, &run)?)
     })

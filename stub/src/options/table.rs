@@ -243,9 +243,9 @@ pub(super) static ROWS: &[Row] = &[
     ),
     value(
         "elfuse-cache",
-        "status|prune|detach",
+        "ACTION",
         cache,
-        "Show or empty the cache of unpacked images; detach its volume",
+        "Look after unpacked images: status, prune, or detach their volume",
     ),
     value(
         "older-than",
@@ -507,7 +507,12 @@ pub(super) fn help() -> String {
     }
     text.push_str(
         "\nIn a bundle made with --cli every argument goes to the program inside;\n\
-         these options are then given in the variable ELFUSE_OPTS.\n",
+         these options are then given in the variable ELFUSE_OPTS.\n\n\
+         Examples:\n  \
+           ./BUNDLE sh -c 'uname -sm'                 a command of the image\n  \
+           ./BUNDLE -v \"$PWD\":/work -w /work sh       a shell on your own files\n  \
+           ./BUNDLE --persist mine sh                 one that keeps what it writes\n  \
+           ./BUNDLE -- --version                      an option for the image's own program\n",
     );
     text
 }

@@ -30,6 +30,17 @@ fn an_image_of_python_is_run_as_its_configuration_says() -> Result<()> {
     // A whiteout of the third layer hides a directory of the first two.
     let script = "import os; print(os.path.exists('/usr/share/doc'), os.listdir('/app'))";
     ensure!(owner.prints(&["--", "-c", script])? == "False ['greet.py']\n");
+    let text = owner.prints(&["--elfuse-inspect"])?;
+    let lines: Vec<_> = text.lines().collect();
+    for line in [
+        r#"entrypoint   ["python3"]"#,
+        r#"command      ["greet.py"]"#,
+        "directory    /app",
+        "user         root",
+        "healthcheck  in the image, and never run",
+    ] {
+        ensure!(lines.contains(&line), "{line}: {text}");
+    }
     let script = "import subprocess as s; print(s.getoutput('seq 3 | wc -l; echo $0'))";
     let text = owner.prints(&["--", "-c", script])?;
     ensure!(text.ends_with("/bin/sh\n"), "{text}");
