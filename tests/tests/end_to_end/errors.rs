@@ -5,9 +5,11 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
+use elfuse_tests::front::{Front, Rules};
 use elfuse_tests::image;
+use elfuse_tests::registry::Registry;
 use elfuse_tests::workspace::{simulator, surround_like, text_of};
 
 use crate::common::Owner;
@@ -94,5 +96,66 @@ fn a_full_disk_leaves_nothing_and_says_where_room_is_needed() -> Result<()> {
     let is_plain = matches!(lines[..], [error, hint]
         if error.contains("full/box") && error.contains("No space") && hint.contains("room"));
     ensure!(is_plain, "{text}");
+    Ok(())
+}
+
+/// What a newcomer writes into Docker's file by `docker login`.
+fn log_in(user: &User, registry: &str) -> Result<()> {
+    let dir = user.path("home/.docker");
+    fs::create_dir_all(&dir)?;
+    // user:secret
+    let auths = format!(r#"{{"auths":{{"{registry}":{{"auth":"dXNlcjpzZWNyZXQ="}}}}}}"#);
+    Ok(fs::write(dir.join("config.json"), auths)?)
+}
+
+#[test]
+fn a_registry_that_wants_a_login_says_how_and_then_gives_the_image() -> Result<()> {
+    let registry = Registry::start()?;
+    registry.fill(&image::busybox()?, "latest", "a/box:1")?;
+    let login = || Some("user:secret".to_owned());
+    let by_token = Rules {
+        token: Some("t0ken".to_owned()),
+        login: login(),
+        ..Rules::default()
+    };
+    let by_password = Rules {
+        basic: login(),
+        ..Rules::default()
+    };
+    for rules in [by_token, by_password] {
+        let front = Front::start(registry.address(), rules)?;
+        let user = User::new()?;
+        let image = front.image("a/box:1");
+        let args = ["-q", "--insecure", "-o", "box", &image];
+        let text = user.fails(3, args)?;
+        let key = image.split('/').next().context("the registry's name")?;
+        let hint = format!(
+            "hint: the repository is not there, or needs docker login {key} or podman login {key}"
+        );
+        let lines: Vec<_> = text.lines().collect();
+        let is_plain = matches!(lines[..], [error, told]
+            if error.starts_with("error: ") && error.contains("401") && told == hint);
+        ensure!(is_plain, "{text}");
+        ensure!(!user.path("box").exists());
+        log_in(&user, key)?;
+        user.run(args)?;
+        ensure!(user.path("box").is_file());
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_that_a_registry_does_not_have_says_what_to_check() -> Result<()> {
+    let registry = Registry::start()?;
+    registry.fill(&image::busybox()?, "latest", "a/box:1")?;
+    let user = User::new()?;
+    for name in ["a/box:2", "a/bax:1"] {
+        let image = format!("{}/{name}", registry.address());
+        let text = user.fails(3, ["-q", "--insecure", "-o", "box", &image])?;
+        let lines: Vec<_> = text.lines().collect();
+        let is_plain = matches!(lines[..], [error, hint]
+            if error.contains("404") && hint == "hint: check registry, repository and tag");
+        ensure!(is_plain, "{text}");
+    }
     Ok(())
 }
