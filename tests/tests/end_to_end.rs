@@ -22,10 +22,10 @@ mod init;
 mod kills;
 #[path = "end_to_end/named.rs"]
 mod named;
-#[path = "end_to_end/person.rs"]
-mod person;
 #[path = "end_to_end/network.rs"]
 mod network;
+#[path = "end_to_end/person.rs"]
+mod person;
 #[path = "end_to_end/python.rs"]
 mod python;
 #[path = "end_to_end/run.rs"]
