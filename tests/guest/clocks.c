@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Claims about time: clocks, sleeps, interval timers, POSIX timers. */
 #include "case.h"
+#include <sys/timerfd.h>
 #include <sys/times.h>
 
 static volatile sig_atomic_t hits;
@@ -117,6 +118,22 @@ CASE(setitimer_repeats)
 		pause();
 	CHECK_EQ(getitimer(ITIMER_REAL, &now), 0);
 	CHECK_EQ(now.it_interval.tv_usec, 10000);
+}
+CASE(interval_longer_than_all_time_comes_once)
+{
+	struct itimerspec far = { { INT64_MAX, 0 }, { 0, 1000000 } };
+	int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+	uint64_t times = 0;
+	CHECK_EQ(timerfd_settime(fd, 0, &far, NULL), 0);
+	CHECK_EQ(read(fd, &times, sizeof(times)), (long)sizeof(times));
+	CHECK_EQ(times, 1);
+	struct itimerval often = { { INT64_MAX / 2, 0 }, { 0, 1000 } };
+	signal(SIGALRM, on_signal);
+	CHECK_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
+	while (!hits)
+		pause();
+	usleep(2000);
+	CHECK_EQ(hits, 1);
 }
 CASE(setitimer_virtual_counts_work)
 {

@@ -329,8 +329,10 @@ impl ProcessTimers {
         match (time - timer.next).checked_div(timer.interval) {
             None => timer.next = 0,
             Some(missed) => {
-                timer.next += timer.interval * (missed + 1);
-                timer.overrun += missed;
+                // An interval may be longer than there is time.
+                let passed = timer.interval.saturating_mul(missed.saturating_add(1));
+                timer.next = timer.next.saturating_add(passed);
+                timer.overrun = timer.overrun.saturating_add(missed);
             }
         }
         let (signal, target) = (
