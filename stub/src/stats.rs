@@ -69,6 +69,7 @@ fn remains(machine: &Machine) -> Vec<(String, u64)> {
     let mut lines = vec![
         ("frames in use".to_owned(), machine.frames_in_use()),
         ("frames peak".to_owned(), machine.frames_peak()),
+        ("file windows".to_owned(), machine.windows()),
         ("host descriptors".to_owned(), host_descriptors()),
     ];
     for gauge in gauge::read() {

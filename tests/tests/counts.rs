@@ -97,9 +97,9 @@ fn starting_programs_stays_within_its_budget() {
     let root = guest_root::root("counts", &packages).expect("a root of Debian packages");
     let exits = |command: &[&str]| counters(&root, command)("exits");
     let shell = exits(&["/bin/busybox", "sh", "-c", ":"]);
-    assert!(shell < 100, "busybox sh -c : costs {shell} exits");
+    assert!(shell < 60, "busybox sh -c : costs {shell} exits");
     let dynamic = exits(&["/usr/bin/true"]);
-    assert!(dynamic < 250, "a dynamic true costs {dynamic} exits");
+    assert!(dynamic < 90, "a dynamic true costs {dynamic} exits");
 
     let own = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(own.path().join("bin")).expect("a directory");
@@ -110,7 +110,27 @@ fn starting_programs_stays_within_its_budget() {
     let exits = |name| counters(own.path(), &[name])("exits");
     let spawn = (exits("/eleven") - exits("/one")) / 10;
     assert!(
-        spawn < 120,
+        spawn < 60,
         "fork, exec and wait of a static true cost {spawn} exits"
     );
+}
+
+#[test]
+fn text_of_programs_takes_no_frames() {
+    let root = tempfile::tempdir().expect("a directory");
+    let packages = ["base-files", "busybox-static", "coreutils", "dash"];
+    let made = guest_root::root("counts", &packages).expect("a root of Debian packages");
+    std::fs::copy(made.join("bin/busybox"), root.path().join("busybox")).expect("copy busybox");
+    let size = std::fs::metadata(root.path().join("busybox")).expect("its size");
+    assert!(size.len() > 300 * 4096, "a small busybox shows nothing");
+    let peak = |sleepers: u32| {
+        let script = format!(
+            "i=0; while [ $i -lt {sleepers} ]; do /busybox sleep 0.4 & i=$((i+1)); done; wait"
+        );
+        counters(root.path(), &["/busybox", "sh", "-c", &script])("frames_peak")
+    };
+    let (none, twenty) = (peak(0), peak(20));
+    assert!(none < 60, "one process takes {none} frames");
+    let more = (twenty - none) / 20;
+    assert!(more < 40, "each further process takes {more} frames");
 }

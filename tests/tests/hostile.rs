@@ -6,6 +6,9 @@
 //! `ELFUSE_FUZZ_SECONDS` says how long the random ones go on, `ELFUSE_FUZZ_SEED` where
 //! they begin. A failure prints the seed.
 
+#[path = "hostile/torn.rs"]
+mod torn;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

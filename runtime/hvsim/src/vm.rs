@@ -62,6 +62,15 @@ impl Shared {
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The mappings have changed: each processor sees it before it runs on.
+    fn announce(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        // When it is the turn of nobody else, all have to begin one.
+        let seat = self.turns.join(Arc::default());
+        drop(self.turns.take(&seat));
+        self.turns.part(&seat);
+    }
+
     /// A coin whose sequence is the same in every run of a program.
     pub(crate) fn toss(&self) -> bool {
         // The top bit of Knuth's linear congruential generator.
@@ -114,7 +123,8 @@ impl Vm for SimVm {
             len,
             perms,
         });
-        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        drop(mappings);
+        self.shared.announce();
         Ok(())
     }
 
@@ -125,7 +135,8 @@ impl Vm for SimVm {
             .iter()
             .position(|have| have.ipa == ipa.0 && have.len == len);
         mappings.remove(at.ok_or(HvError::BadArgument)?);
-        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        drop(mappings);
+        self.shared.announce();
         Ok(())
     }
 

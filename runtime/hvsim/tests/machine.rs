@@ -432,7 +432,9 @@ fn copy_on_write_separates_two_spaces() {
         };
         assert_eq!((addr, (access, kind)), (GuestAddr(DATA), expected));
         let (page, prot) = space.lookup(GuestAddr(DATA)).unwrap();
-        let Page::Anon(old) = page;
+        let Page::Anon(old) = page else {
+            panic!("data is no file")
+        };
         if old.references() > 2 {
             let new = machine.alloc_frame_zeroed().unwrap();
             new.copy_from(&old);

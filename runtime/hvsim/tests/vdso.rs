@@ -6,7 +6,7 @@ mod common;
 
 use common::{CODE, DATA, machine, program, run, thread, turn};
 use elfuse_machine::host::{HostClock, SystemHost};
-use elfuse_machine::{AddressSpace, Cpu, GuestAddr, Machine, Prot, ThreadState, Trap};
+use elfuse_machine::{AddressSpace, Cpu, GuestAddr, Machine, Page, Prot, ThreadState, Trap};
 
 const VDSO: u64 = 0x70_0000;
 const SVC: u32 = 0xd400_0001;
@@ -24,7 +24,10 @@ fn image(machine: &Machine) -> Vec<u8> {
     let pages = machine.vdso().pages();
     assert_eq!((pages.len(), pages[0].1), (2, Prot::READ));
     let mut image = vec![0; 4096];
-    pages[1].0.read(0, &mut image);
+    let Page::Anon(code) = &pages[1].0 else {
+        panic!("the vDSO is no file")
+    };
+    code.read(0, &mut image);
     image
 }
 

@@ -87,6 +87,8 @@ pub struct Kernel {
     tasks_started: AtomicU64,
     tasks_alive: AtomicUsize,
     calls: AtomicU64,
+    /// Tears of file windows after which address spaces were gone through.
+    tears_seen: AtomicU64,
     status: Mutex<Option<ExitStatus>>,
     finished: Condvar,
 }
@@ -100,6 +102,7 @@ impl Kernel {
         let timers = Arc::new(Timers::start(parts.clock.clone())?);
         let scheduler = Scheduler::new(Arc::clone(&timers), parts.clock.clone());
         Ok(Arc::new(Self {
+            tears_seen: AtomicU64::new(parts.machine.tears()),
             machine: parts.machine,
             clock: parts.clock,
             timers,
@@ -321,6 +324,24 @@ impl Kernel {
             "elfuse: out of memory: kill process {} ({name})",
             task.pid()
         );
+    }
+
+    /// Has every process let go of files of the image that somebody cut short on the
+    /// host; what is left of them comes back page by page. Called with no lock held.
+    pub(crate) fn forget_torn_files(&self) {
+        let tears = self.machine.tears();
+        if self.tears_seen.load(Ordering::SeqCst) == tears {
+            return;
+        }
+        let tasks: Vec<_> = {
+            let table = self.processes.lock();
+            let threads = table.iter().map(|(_, entry)| entry.threads.values());
+            threads.filter_map(|mut all| all.next().cloned()).collect()
+        };
+        for mm in tasks.iter().filter_map(|task| task.mm().ok()) {
+            mm.space().unmap_torn();
+        }
+        self.tears_seen.store(tears, Ordering::SeqCst);
     }
 
     /// The first process has ended: everybody else does too.

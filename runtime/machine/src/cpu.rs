@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::addr::{LINEAR_BASE, SHIM_BASE};
-use crate::host::{HostClock, SystemHost};
+use crate::host::{HostClock, SystemHost, tear};
 use crate::hv::{Exit, Kick, Reg, SysReg};
 use crate::layout::{
     CMD_COUNTER, CMD_ICACHE, CMD_LOAD, CMD_LOAD_FP, CMD_TLBI_ASID, CMD_TLBI_LIST, CMD_TTBR,
@@ -219,12 +219,55 @@ impl Cpu {
             let mut command = self.switch_thread(thread);
             self.slot.enter(space.id());
             command |= self.switch_space(space);
+            let tears = tear::count();
             let trap = self.enter_with(command, thread);
             self.slot.has_loaded(space.ttbr());
             self.shared.registry.came_out(&self.slot);
-            match trap {
+            match self.without_file(trap, tears, thread, space) {
                 Trap::Undefined { esr } if self.emulate(esr, thread, space) => {}
                 trap => return trap,
+            }
+        }
+    }
+
+    /// What `trap` is if a window could not be reached. A Mac says so before the access
+    /// is done: it is tried again, without the window. The simulator gave the program
+    /// zeros: it must not get far with them, so no system call of it counts.
+    fn without_file(
+        &self,
+        trap: Trap,
+        tears: u64,
+        thread: &mut ThreadState,
+        space: &AddressSpace,
+    ) -> Trap {
+        match trap {
+            Trap::MemFault {
+                addr,
+                access,
+                kind: FaultKind::Bus,
+                esr,
+            } if space.give_up_window(addr) => Trap::MemFault {
+                addr,
+                access,
+                kind: FaultKind::Translation,
+                esr,
+            },
+            trap if tear::count() == tears => trap,
+            trap => {
+                let at = tear::mine_since(tears);
+                let ipa = at.and_then(|at| self.shared.memory.windows.ipa_at(at));
+                let Some(addr) = ipa.and_then(|ipa| space.find(ipa)) else {
+                    return trap;
+                };
+                if trap == Trap::Syscall {
+                    thread.set_pc(thread.pc() - 4);
+                }
+                Trap::MemFault {
+                    addr,
+                    access: Access::Read,
+                    kind: FaultKind::Bus,
+                    esr: EXTERNAL_ABORT,
+                }
             }
         }
     }
@@ -396,6 +439,8 @@ impl Cpu {
     }
 }
 
+/// `ESR` of a read by EL0 that memory did not answer.
+const EXTERNAL_ABORT: u64 = 0x24 << 26 | 1 << 25 | 0x10;
 const EC_UNKNOWN: u64 = 0;
 const EC_HVC: u64 = 0x16;
 const EC_SYSTEM_REGISTER: u64 = 0x18;

@@ -16,6 +16,7 @@ pub mod hwcap;
 #[expect(dead_code, reason = "the build script alone reads the list of rows")]
 mod layout;
 mod machine;
+mod memory;
 mod metered;
 pub mod probe;
 mod registry;
@@ -24,11 +25,14 @@ mod space;
 mod table;
 mod thread;
 mod vdso;
+mod window;
 
 pub use addr::{GuestAddr, Ipa, PAGE_SIZE};
 pub use cpu::{Access, Cpu, FaultKind, KickHandle, Trap};
 pub use machine::{Counters, Machine, MachineConfig, MachineError};
-pub use slab::{Frame, OutOfMemory, Page, Reclaim};
+pub use memory::Page;
+pub use slab::{Frame, OutOfMemory, Reclaim};
 pub use space::{AddressSpace, MemFault, Prot, Share};
 pub use thread::{AttentionHandle, FpState, Ids, ThreadState};
 pub use vdso::VdsoImage;
+pub use window::{FilePage, FileWindow, NoWindow, Torn, WINDOW_BYTES};

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine: one virtual machine with memory, processors and the shim.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::addr::{LINEAR_BASE, SHIM_BASE, SLAB_BASE};
 use crate::cpu::Cpu;
+use crate::host::tear;
 use crate::hv::{HvError, HvPerms, Hypervisor, Vm};
 use crate::hwcap::IdRegisters;
+use crate::memory::Memory;
 use crate::registry::Registry;
 use crate::slab::{Frame, OutOfMemory, Reclaim, Slab};
 use crate::table::{TABLE, VALID, el1_block, el1_code};
 use crate::vdso::VdsoImage;
+use crate::window::{FileWindow, NoWindow, Windows};
 use crate::{AddressSpace, Ipa, PAGE_SIZE, ThreadState};
 
 static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/shim.bin"));
@@ -102,6 +106,7 @@ impl Asids {
 pub(crate) struct Shared {
     pub(crate) vm: Box<dyn Vm>,
     pub(crate) slab: Arc<Slab>,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) counters: AtomicCounters,
     /// An empty table for processors that run nothing yet.
@@ -138,6 +143,11 @@ impl Machine {
         // and drops it first; it is only reached by pointer.
         unsafe { vm.map(slab.base(), Ipa(SLAB_BASE), slab.len(), perms) }?;
         let el1 = el1_tables(&slab)?;
+        let end = SLAB_BASE + u64::try_from(slab.len()).unwrap_or(0);
+        let memory = Memory {
+            slab: Arc::clone(&slab),
+            windows: Windows::new(end),
+        };
         let shared = Shared {
             registry: Arc::default(),
             counters: AtomicCounters::default(),
@@ -145,6 +155,7 @@ impl Machine {
             ids: vm.id_registers(),
             el1,
             vdso: Arc::new(VdsoImage::new(&slab)?),
+            memory: Arc::new(memory),
             slab,
             vm,
         };
@@ -188,12 +199,47 @@ impl Machine {
         self.shared.slab.frames()
     }
 
+    /// Shows `len` bytes of a file from `offset` on in a window, read-only. `offset` is
+    /// a multiple of [`crate::WINDOW_BYTES`], of which a window has no more. Should the
+    /// file change, the window changes; should it be cut short, see [`Self::tears`].
+    ///
+    /// # Errors
+    /// [`NoWindow`] when all are in use, or the host or the hypervisor refuses.
+    pub fn map_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: u64,
+    ) -> Result<FileWindow, NoWindow> {
+        let shared = &self.shared;
+        let windows = &shared.memory.windows;
+        let (window, was_used) = windows.open(&*shared.vm, file, offset, len)?;
+        if was_used {
+            shared.slab.new_code_epoch();
+        }
+        Ok(window)
+    }
+
+    /// Windows that there are.
+    #[must_use]
+    pub fn windows(&self) -> usize {
+        self.shared.memory.windows.in_use()
+    }
+
+    /// How often the end of a file that was cut short has been met in a window. Whoever
+    /// sees it grow has all address spaces forget such windows
+    /// ([`AddressSpace::unmap_torn`]) before a program runs again.
+    #[must_use]
+    pub fn tears(&self) -> u64 {
+        tear::count()
+    }
+
     /// An empty address space.
     ///
     /// # Errors
     /// [`OutOfMemory`].
     pub fn new_space(&self) -> Result<AddressSpace, OutOfMemory> {
-        AddressSpace::new(&self.shared.slab, &self.shared.registry, &self.asids)
+        AddressSpace::new(&self.shared.memory, &self.shared.registry, &self.asids)
     }
 
     /// Registers of a new thread, all 0.

@@ -102,6 +102,11 @@ impl Slab {
         slot(list.fresh)
     }
 
+    /// What is at some physical address besides frames is another thing now.
+    pub(crate) fn new_code_epoch(&self) {
+        self.code_epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn code_epoch(&self) -> u64 {
         self.code_epoch.load(Ordering::SeqCst)
     }
@@ -165,7 +170,9 @@ impl Slab {
         Ok(frame)
     }
 
-    fn release(&self, index: u32) {
+    /// Takes a reference to the frame at `ipa` away.
+    pub(crate) fn release(&self, ipa: Ipa) {
+        let index = index_of(ipa);
         if self.refs[slot(index)].fetch_sub(1, Ordering::Release) != 1 {
             return;
         }
@@ -178,7 +185,7 @@ impl Slab {
             .push(index);
     }
 
-    /// Takes over a reference that a page table held.
+    /// A handle that takes over a reference.
     pub(crate) fn adopt(self: &Arc<Self>, ipa: Ipa) -> Frame {
         Frame {
             slab: Arc::clone(self),
@@ -186,14 +193,9 @@ impl Slab {
         }
     }
 
-    /// Another reference to the frame at `ipa`, which somebody holds.
-    pub(crate) fn share(self: &Arc<Self>, ipa: Ipa) -> Frame {
-        let index = index_of(ipa);
-        self.refs[slot(index)].fetch_add(1, Ordering::Relaxed);
-        Frame {
-            slab: Arc::clone(self),
-            index,
-        }
+    /// Adds `count` references to the frame at `ipa`, to which there is one.
+    pub(crate) fn retain(&self, ipa: Ipa, count: u32) {
+        self.refs[slot(index_of(ipa))].fetch_add(count, Ordering::Relaxed);
     }
 
     /// Host pointer to a physical address of the slab.
@@ -233,13 +235,14 @@ pub struct Frame {
 
 impl Clone for Frame {
     fn clone(&self) -> Self {
-        self.slab.share(self.ipa())
+        self.slab.retain(self.ipa(), 1);
+        self.slab.adopt(self.ipa())
     }
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        self.slab.release(self.index);
+        self.slab.release(self.ipa());
     }
 }
 
@@ -346,55 +349,5 @@ impl Frame {
         let at = unsafe { self.pointer().add(offset) };
         // SAFETY: as in `word`.
         unsafe { AtomicU64::from_ptr(at.cast()) }
-    }
-
-    /// Reads a word atomically.
-    #[must_use]
-    pub fn load_u32(&self, offset: usize) -> u32 {
-        self.word(offset).load(Ordering::SeqCst)
-    }
-
-    /// Replaces a word if it is `current`.
-    ///
-    /// # Errors
-    /// What the word is instead.
-    pub fn compare_exchange_u32(&self, offset: usize, current: u32, new: u32) -> Result<u32, u32> {
-        self.word(offset)
-            .compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst)
-    }
-}
-
-/// A page that can be mapped.
-#[derive(Clone, Debug)]
-pub enum Page {
-    /// Guest memory.
-    Anon(Frame),
-}
-
-impl Page {
-    /// Is this handle the only reference?
-    #[must_use]
-    pub fn is_unique(&self) -> bool {
-        let Self::Anon(frame) = self;
-        frame.is_unique()
-    }
-
-    /// Copies out of the page.
-    pub fn read(&self, offset: usize, buf: &mut [u8]) {
-        let Self::Anon(frame) = self;
-        frame.read(offset, buf);
-    }
-
-    /// Copies into the page.
-    pub fn write(&self, offset: usize, data: &[u8]) {
-        let Self::Anon(frame) = self;
-        frame.write(offset, data);
-    }
-
-    /// A number that identifies the page while somebody holds it.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        let Self::Anon(frame) = self;
-        frame.id()
     }
 }

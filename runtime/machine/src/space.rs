@@ -6,15 +6,17 @@
 //! processors read the tables without it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cpu::Access;
 use crate::machine::Asids;
+use crate::memory::{Memory, Page};
 use crate::registry::Registry;
-use crate::slab::{Frame, OutOfMemory, Page, Slab};
+use crate::slab::OutOfMemory;
 use crate::table::{self, Tables, VALID};
-use crate::{GuestAddr, PAGE_SIZE};
+use crate::window::{FilePage, Torn};
+use crate::{GuestAddr, Ipa, PAGE_SIZE};
 
 bitflags::bitflags! {
     /// What a program may do with a page.
@@ -74,7 +76,7 @@ struct State {
 
 /// Page tables of a process.
 pub struct AddressSpace {
-    slab: Arc<Slab>,
+    memory: Arc<Memory>,
     registry: Arc<Registry>,
     asids: Arc<Asids>,
     asid: u16,
@@ -87,11 +89,11 @@ pub struct AddressSpace {
 
 impl AddressSpace {
     pub(crate) fn new(
-        slab: &Arc<Slab>,
+        memory: &Arc<Memory>,
         registry: &Arc<Registry>,
         asids: &Arc<Asids>,
     ) -> Result<Self, OutOfMemory> {
-        let tables = Tables::new(slab)?;
+        let tables = Tables::new(&memory.slab)?;
         let asid = asids.take().ok_or(OutOfMemory)?;
         let number = registry.next_number();
         let ttbr = tables.root().0 | u64::from(asid) << 48;
@@ -100,7 +102,7 @@ impl AddressSpace {
             forgotten: number,
         };
         Ok(Self {
-            slab: Arc::clone(slab),
+            memory: Arc::clone(memory),
             registry: Arc::clone(registry),
             asids: Arc::clone(asids),
             asid,
@@ -184,23 +186,46 @@ impl AddressSpace {
     /// [`OutOfMemory`] without memory for tables.
     pub fn map(&self, va: GuestAddr, page: Page, prot: Prot) -> Result<(), OutOfMemory> {
         let number = va.0 / 4096;
-        let Page::Anon(frame) = page;
         let mut state = self.lock();
         let entry = state.tables.make(number)?;
-        let ipa = frame.into_ipa();
+        let ipa = page.into_ipa();
         if prot.contains(Prot::EXEC) {
-            self.slab.note_code(ipa);
+            self.memory.note_code(ipa);
         }
         let old = entry.swap(table::leaf(ipa, prot), Ordering::SeqCst);
         if old & VALID == 0 {
             return Ok(());
         }
-        let old = self.slab.adopt(table::address_of(old));
         self.note_page(&mut state, number);
         drop(state);
         self.registry.wait_until_out(self.id);
-        drop(old);
+        self.memory.release(table::address_of(old));
         Ok(())
+    }
+
+    /// Maps up to `count` pages of a file that follow each other from `first` on, and
+    /// leaves out where something is mapped. What does not fit is left out, too.
+    pub fn map_run(&self, va: GuestAddr, first: &FilePage, count: usize, prot: Prot) {
+        let mut state = self.lock();
+        let count = u64::try_from(count.min(first.run())).unwrap_or(0);
+        let mut added = 0;
+        for n in 0..count {
+            let Ok(entry) = state.tables.make(va.0 / 4096 + n) else {
+                break;
+            };
+            if entry.load(Ordering::Relaxed) & VALID != 0 {
+                continue;
+            }
+            let ipa = Ipa(first.ipa().0 + n * 4096);
+            if prot.contains(Prot::EXEC) {
+                self.memory.note_code(ipa);
+            }
+            // The reference is there before an entry can be seen and removed: the
+            // lock is held.
+            entry.store(table::leaf(ipa, prot), Ordering::SeqCst);
+            added += 1;
+        }
+        self.memory.retain(first.ipa(), added);
     }
 
     /// Waits until each processor that runs in this space has come out: what any of them
@@ -214,13 +239,13 @@ impl AddressSpace {
     /// Unmaps a range.
     pub fn unmap(&self, va: GuestAddr, len: u64) {
         let mut state = self.lock();
-        let mut gone: Vec<Frame> = Vec::new();
+        let mut gone: Vec<Ipa> = Vec::new();
         let mut pages = Vec::new();
         state
             .tables
             .each(va.0 / 4096..(va.0 + len).div_ceil(4096), |page, entry| {
                 let old = entry.swap(0, Ordering::SeqCst);
-                gone.push(self.slab.adopt(table::address_of(old)));
+                gone.push(table::address_of(old));
                 pages.push(page);
             });
         if gone.is_empty() {
@@ -229,6 +254,48 @@ impl AddressSpace {
         self.note_changes(&mut state, &pages);
         drop(state);
         self.registry.wait_until_out(self.id);
+        gone.into_iter().for_each(|ipa| self.memory.release(ipa));
+    }
+
+    /// Unmaps all pages of files that have been cut short: what is still there comes
+    /// back by other means.
+    pub fn unmap_torn(&self) {
+        let mut torn = Vec::new();
+        let state = self.lock();
+        state.tables.each(0..1 << 36, |page, entry| {
+            let ipa = table::address_of(entry.load(Ordering::SeqCst));
+            if self.memory.is_torn(ipa) {
+                torn.push(GuestAddr(page * 4096));
+            }
+        });
+        drop(state);
+        torn.into_iter().for_each(|va| self.unmap(va, 4096));
+    }
+
+    /// Where a physical page is mapped, should it be.
+    pub(crate) fn find(&self, ipa: Ipa) -> Option<GuestAddr> {
+        let mut found = None;
+        self.lock().tables.each(0..1 << 36, |page, entry| {
+            if table::address_of(entry.load(Ordering::SeqCst)) == ipa {
+                found = Some(GuestAddr(page * 4096));
+            }
+        });
+        found
+    }
+
+    /// The hypervisor could not reach the memory behind an address. If it is a window,
+    /// it is not used any more; is it one?
+    pub(crate) fn give_up_window(&self, va: GuestAddr) -> bool {
+        let state = self.lock();
+        let plain = va.0 & 0x0000_ffff_ffff_ffff;
+        let entry = state.tables.find(plain / 4096);
+        let entry = entry.map_or(0, |entry| entry.load(Ordering::SeqCst));
+        let ipa = table::address_of(entry);
+        let is_window = entry & VALID != 0 && self.memory.windows.contains(ipa);
+        if is_window {
+            self.memory.windows.mark_torn(ipa);
+        }
+        is_window
     }
 
     /// Changes the permissions of the pages that are mapped in a range.
@@ -243,8 +310,8 @@ impl AddressSpace {
                 if new != old {
                     if prot.contains(Prot::EXEC) {
                         // The program may have written it since it was last executable.
-                        self.slab.code_changed(table::address_of(old));
-                        self.slab.note_code(table::address_of(old));
+                        self.memory.code_changed(table::address_of(old));
+                        self.memory.note_code(table::address_of(old));
                     }
                     entry.store(new, Ordering::SeqCst);
                     pages.push(page);
@@ -271,8 +338,8 @@ impl AddressSpace {
         if entry & VALID == 0 {
             return None;
         }
-        let frame = self.slab.share(table::address_of(entry));
-        Some((Page::Anon(frame), table::prot_of(entry)))
+        let page = self.memory.share(table::address_of(entry));
+        Some((page, table::prot_of(entry)))
     }
 
     /// Copies the mapped pages of a range to a child.
@@ -305,8 +372,7 @@ impl AddressSpace {
                 }
                 match theirs.tables.make(page) {
                     Ok(slot) => {
-                        let frame = self.slab.share(table::address_of(bits));
-                        let _ = frame.into_ipa();
+                        self.memory.retain(table::address_of(bits), 1);
                         slot.store(bits, Ordering::SeqCst);
                     }
                     Err(error) => outcome = Err(error),
@@ -330,8 +396,9 @@ impl AddressSpace {
         count
     }
 
-    /// The frame at an address, if it may be accessed so.
-    fn reach(&self, state: &State, va: u64, access: Access) -> Option<Frame> {
+    /// The page at an address, if it may be accessed so. It stays while the lock is
+    /// held.
+    fn reach(state: &State, va: u64, access: Access) -> Option<Ipa> {
         let entry = state.tables.find(va / 4096)?.load(Ordering::SeqCst);
         let prot = table::prot_of(entry);
         let is_allowed = match access {
@@ -339,7 +406,7 @@ impl AddressSpace {
             Access::Write => prot.contains(Prot::WRITE),
             Access::Exec => prot.contains(Prot::EXEC),
         };
-        (entry & VALID != 0 && is_allowed).then(|| self.slab.share(table::address_of(entry)))
+        (entry & VALID != 0 && is_allowed).then(|| table::address_of(entry))
     }
 
     fn copy(
@@ -347,22 +414,23 @@ impl AddressSpace {
         va: GuestAddr,
         len: usize,
         access: Access,
-        mut piece: impl FnMut(&Frame, usize, std::ops::Range<usize>),
+        mut piece: impl FnMut(Ipa, usize, std::ops::Range<usize>) -> Result<(), Torn>,
     ) -> Result<(), MemFault> {
         let state = self.lock();
         let mut done = 0;
         while done < len {
             let at = va.0 + u64::try_from(done).unwrap_or(0);
-            let Some(frame) = self.reach(&state, at, access) else {
+            let offset = usize::try_from(at % 4096).unwrap_or(0);
+            let part = (PAGE_SIZE - offset).min(len - done);
+            let copied = Self::reach(&state, at, access)
+                .and_then(|ipa| piece(ipa, offset, done..done + part).ok());
+            if copied.is_none() {
                 return Err(MemFault {
                     addr: GuestAddr(at),
                     access,
                     done,
                 });
-            };
-            let offset = usize::try_from(at % 4096).unwrap_or(0);
-            let part = (PAGE_SIZE - offset).min(len - done);
-            piece(&frame, offset, done..done + part);
+            }
             done += part;
         }
         Ok(())
@@ -371,10 +439,11 @@ impl AddressSpace {
     /// Copies in, without side effects.
     ///
     /// # Errors
-    /// [`MemFault`] at the first byte that cannot be read.
+    /// [`MemFault`] at the first byte that cannot be read, or at the first page of a
+    /// file that has been cut short.
     pub fn read(&self, va: GuestAddr, buf: &mut [u8]) -> Result<(), MemFault> {
-        self.copy(va, buf.len(), Access::Read, |frame, offset, range| {
-            frame.read(offset, &mut buf[range]);
+        self.copy(va, buf.len(), Access::Read, |ipa, offset, range| {
+            self.memory.read(ipa, offset, &mut buf[range])
         })
     }
 
@@ -383,8 +452,9 @@ impl AddressSpace {
     /// # Errors
     /// [`MemFault`] at the first byte that cannot be written.
     pub fn write(&self, va: GuestAddr, data: &[u8]) -> Result<(), MemFault> {
-        self.copy(va, data.len(), Access::Write, |frame, offset, range| {
-            frame.write(offset, &data[range]);
+        self.copy(va, data.len(), Access::Write, |ipa, offset, range| {
+            self.memory.write(ipa, offset, &data[range]);
+            Ok(())
         })
     }
 
@@ -392,7 +462,7 @@ impl AddressSpace {
         &self,
         va: GuestAddr,
         access: Access,
-        f: impl FnOnce(&Frame, usize) -> R,
+        f: impl FnOnce(&AtomicU32) -> R,
     ) -> Result<R, MemFault> {
         let state = self.lock();
         let offset = usize::try_from(va.0 % 4096).unwrap_or(0);
@@ -404,8 +474,8 @@ impl AddressSpace {
         if offset % 4 != 0 {
             return Err(fault);
         }
-        let frame = self.reach(&state, va.0, access).ok_or(fault)?;
-        Ok(f(&frame, offset))
+        let ipa = Self::reach(&state, va.0, access).ok_or(fault)?;
+        self.memory.with_word(ipa, offset, f).map_err(|_| fault)
     }
 
     /// Reads an aligned word atomically.
@@ -413,7 +483,7 @@ impl AddressSpace {
     /// # Errors
     /// [`MemFault`].
     pub fn load_u32(&self, va: GuestAddr) -> Result<u32, MemFault> {
-        self.with_word(va, Access::Read, Frame::load_u32)
+        self.with_word(va, Access::Read, |word| word.load(Ordering::SeqCst))
     }
 
     /// Replaces an aligned word if it is `current`; answers what it was.
@@ -426,8 +496,8 @@ impl AddressSpace {
         current: u32,
         new: u32,
     ) -> Result<Result<u32, u32>, MemFault> {
-        self.with_word(va, Access::Write, |frame, offset| {
-            frame.compare_exchange_u32(offset, current, new)
+        self.with_word(va, Access::Write, |word| {
+            word.compare_exchange(current, new, Ordering::SeqCst, Ordering::SeqCst)
         })
     }
 }
@@ -435,10 +505,10 @@ impl AddressSpace {
 impl Drop for AddressSpace {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let slab = &self.slab;
+        let memory = &self.memory;
         state.tables.each(0..1 << 36, |_, entry| {
             let old = entry.swap(0, Ordering::SeqCst);
-            drop(slab.adopt(table::address_of(old)));
+            memory.release(table::address_of(old));
         });
         self.registry.retire(self.ttbr, state.tables.frames());
         // A processor that enters with this ASID again finds a new number and

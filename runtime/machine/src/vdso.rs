@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::host::HostClock;
 use crate::layout::{VDSO_SIGRETURN, VVAR_BOOTTIME, VVAR_MONOTONIC, VVAR_REALTIME, VVAR_SCALE};
-use crate::slab::{Frame, OutOfMemory, Page, Slab};
+use crate::memory::Page;
+use crate::slab::{Frame, OutOfMemory, Slab};
 use crate::space::Prot;
 
 static CODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vdso.bin"));

@@ -9,6 +9,7 @@
 
 mod node;
 mod pages;
+mod windows;
 mod xattrs;
 
 use std::collections::VecDeque;

@@ -18,6 +18,8 @@ use super::{GuestAddr, MapError, Mappable, Mm, PAGE, Page, TASK_SIZE, Vma, VmaFl
 
 /// Pages of a file that a read fault maps around the one that is needed.
 const FAULT_AROUND: u64 = 16;
+/// The same where pages are already in memory, and cost an entry of a table each.
+const WINDOW_AROUND: u64 = 64;
 
 /// Why a fault cannot be repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +112,12 @@ impl Mm {
             return Err(FaultError::NotPermitted);
         }
         let va = page_floor(addr);
-        match (self.space.lookup(GuestAddr(va)), access) {
+        let mut there = self.space.lookup(GuestAddr(va));
+        if there.as_ref().is_some_and(|(page, _)| page.is_torn()) {
+            self.space.unmap(GuestAddr(va), PAGE);
+            there = None;
+        }
+        match (there, access) {
             (Some((page, have)), Access::Write) if !have.contains(Prot::WRITE) => {
                 self.make_writable(vma, va, page)
             }
@@ -144,29 +151,44 @@ impl Mm {
         }
         let page = backing.object.page(index, false)?;
         if is_write {
-            let copy = self.copy_of(&page)?;
+            let copy = self.copy_of(vma, va, &page)?;
             return Ok(self.space.map(GuestAddr(va), Page::Anon(copy), full)?);
         }
+        let is_window = matches!(page, Page::File(_));
         self.space.map(GuestAddr(va), page, full - Prot::WRITE)?;
-        self.map_around(vma, va, full - Prot::WRITE);
+        let pages = if is_window {
+            WINDOW_AROUND
+        } else {
+            FAULT_AROUND
+        };
+        self.map_around(vma, va, pages * PAGE, full - Prot::WRITE);
         Ok(())
     }
 
-    /// Maps the neighbours of a file page that was read: they come from the same
-    /// host mapping and cost no exit of their own. Failures are left to faults.
-    fn map_around(&self, vma: &Vma, va: u64, prot: Prot) {
+    /// Maps the neighbours of a file page that was read, up to `bytes` of them: they
+    /// cost no exit of their own. Failures are left to faults.
+    fn map_around(&self, vma: &Vma, va: u64, bytes: u64, prot: Prot) {
         let Some(backing) = &vma.backing else { return };
-        let window = FAULT_AROUND * PAGE;
-        let first = (va / window * window).max(vma.start);
-        let last = (va / window * window + window).min(vma.end);
-        for at in (first..last).step_by(4096) {
-            if at == va || self.space.lookup(GuestAddr(at)).is_some() {
+        // Aligned in the file, so that it does not depend on where the file is mapped.
+        let before = vma.page_index(va) * PAGE % bytes;
+        let first = va.saturating_sub(before).max(vma.start);
+        let last = (va - before.min(va) + bytes).min(vma.end);
+        let mut next = first;
+        while next < last {
+            let at = next;
+            next += PAGE;
+            if self.space.lookup(GuestAddr(at)).is_some() {
                 continue;
             }
             let Ok(page) = backing.object.page(vma.page_index(at), false) else {
                 return;
             };
-            if self.space.map(GuestAddr(at), page, prot).is_err() {
+            if let Page::File(first) = &page {
+                let left = usize::try_from((last - at) / PAGE).unwrap_or(0);
+                let run = left.min(first.run());
+                self.space.map_run(GuestAddr(at), first, run, prot);
+                next = at + PAGE * u64::try_from(run).unwrap_or(u64::MAX);
+            } else if self.space.map(GuestAddr(at), page, prot).is_err() {
                 return;
             }
         }
@@ -179,19 +201,30 @@ impl Mm {
             let page = backing.object.page(vma.page_index(va), true)?;
             return Ok(self.space.map(GuestAddr(va), page, full)?);
         }
-        let Page::Anon(frame) = &page;
-        if is_only_owner(frame) {
+        if let Page::Anon(frame) = &page
+            && is_only_owner(frame)
+        {
             self.space.set_prot_page(GuestAddr(va), full);
             return Ok(());
         }
-        let copy = self.copy_of(&page)?;
+        let copy = self.copy_of(vma, va, &page)?;
         Ok(self.space.map(GuestAddr(va), Page::Anon(copy), full)?)
     }
 
-    fn copy_of(&self, page: &Page) -> Result<Frame, FaultError> {
+    /// A copy of the page at `va`; if its file has been cut short, of what is left.
+    fn copy_of(&self, vma: &Vma, va: u64, page: &Page) -> Result<Frame, FaultError> {
         let copy = self.machine.alloc_frame_zeroed()?;
-        let Page::Anon(frame) = page;
-        copy.copy_from(frame);
+        match page {
+            Page::Anon(frame) => copy.copy_from(frame),
+            Page::File(file) if file.copy_to(&copy).is_ok() => {}
+            Page::File(_) => {
+                let backing = vma.backing.as_ref().ok_or(FaultError::Bus)?;
+                match backing.object.page(vma.page_index(va), false)? {
+                    Page::Anon(frame) => copy.copy_from(&frame),
+                    Page::File(_) => return Err(FaultError::Bus),
+                }
+            }
+        }
         Ok(copy)
     }
 }

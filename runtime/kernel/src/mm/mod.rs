@@ -18,9 +18,10 @@ mod space;
 mod user;
 mod vma;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use elfuse_machine::Machine;
+use elfuse_machine::{FileWindow, Frame, Machine, NoWindow};
 pub use elfuse_machine::{GuestAddr, Page};
 
 pub use advise::Locking;
@@ -68,7 +69,7 @@ pub trait Mappable: Send + Sync {
     }
 }
 
-/// Where file systems in memory get pages from.
+/// Where file systems get pages from.
 #[derive(Clone)]
 pub struct FrameSource {
     machine: Arc<Machine>,
@@ -85,12 +86,24 @@ impl FrameSource {
     ///
     /// # Errors
     /// [`MapError::OutOfMemory`].
-    pub fn alloc(&self) -> Result<Page, MapError> {
-        let frame = self
-            .machine
+    pub fn alloc(&self) -> Result<Frame, MapError> {
+        self.machine
             .alloc_frame_zeroed()
-            .map_err(|_| MapError::OutOfMemory)?;
-        Ok(Page::Anon(frame))
+            .map_err(|_| MapError::OutOfMemory)
+    }
+
+    /// A window on the part of a file that begins at `offset`, a multiple of
+    /// [`WINDOW_BYTES`](elfuse_machine::WINDOW_BYTES).
+    ///
+    /// # Errors
+    /// [`NoWindow`]: the file's pages must be read.
+    pub fn map_file(
+        &self,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        len: u64,
+    ) -> Result<FileWindow, NoWindow> {
+        self.machine.map_file(file, offset, len)
     }
 }
 

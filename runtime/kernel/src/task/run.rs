@@ -95,6 +95,7 @@ impl Runner {
         let Ok(mm) = self.task.mm() else {
             return self.die(ExitStatus::Code(0));
         };
+        self.task.kernel.forget_torn_files();
         let clock = self.task.kernel.clock();
         let entered = clock.monotonic_ns();
         clock.publish(self.task.kernel.machine(), entered);

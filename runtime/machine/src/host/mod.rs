@@ -16,6 +16,7 @@ pub(crate) mod code;
 mod errno;
 mod files;
 pub mod net;
+pub(crate) mod tear;
 mod unix;
 
 pub use clock::{HostClock, HostRandom, SystemHost};

@@ -14,6 +14,7 @@ use linux_abi::Errno;
 use linux_abi::stat::make_dev;
 
 use super::pages::PageCache;
+use super::windows::Windows;
 use super::{HostMode, Shared};
 use crate::file::{Caller, IoSink, IoSource};
 use crate::mm::{MapError, Mappable, Page};
@@ -54,6 +55,7 @@ pub struct HostInode {
     listing: OnceLock<Listing>,
     open: Mutex<Open>,
     pages: Arc<PageCache>,
+    windows: Windows,
     attachments: Attachments,
 }
 
@@ -111,6 +113,7 @@ impl HostInode {
             listing: OnceLock::new(),
             open: Mutex::default(),
             pages: Arc::default(),
+            windows: Windows::default(),
             attachments: Attachments::default(),
         })
     }
@@ -530,6 +533,12 @@ impl Mappable for HostInode {
         let frames = self.shared.frames.as_ref().ok_or(MapError::Bus)?;
         if for_write && self.shared.mode == HostMode::Immutable {
             return Err(MapError::Bus);
+        }
+        if let Some(attr) = &self.frozen {
+            let open = || self.file(false).ok();
+            if let Some(page) = self.windows.page(page_index, attr.size, frames, open) {
+                return Ok(page);
+            }
         }
         let file = self.file(for_write).map_err(|_| MapError::Bus)?;
         let size = self.attr().map_err(|_| MapError::Bus)?.size;

@@ -4,11 +4,13 @@
 //! A page is read when it is first touched and stays while the file is known; pages of
 //! files that nobody changes go when no other memory is left and nobody maps them.
 //! Because it is a copy, a host file that is cut short under a mapping changes
-//! nothing for the guest: no signal of the host can come of it.
+//! nothing for the guest: no signal of the host can come of it. Files of the image have
+//! windows instead (`windows.rs`), and come here when there is none.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use elfuse_machine::Frame;
 use elfuse_machine::host::HostFile;
 
 use crate::mm::{FrameSource, MapError, PAGE, Page};
@@ -19,7 +21,7 @@ const PAGE_BYTES: usize = 4096;
 /// The pages of one file.
 #[derive(Default)]
 pub(super) struct PageCache {
-    pages: Mutex<BTreeMap<u64, Page>>,
+    pages: Mutex<BTreeMap<u64, Frame>>,
 }
 
 /// Files with pages that can be read again.
@@ -72,19 +74,22 @@ impl PageCache {
             .ok_or(MapError::Bus)?;
         let lock = || self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = lock().get(&index) {
-            return Ok(page.clone());
+            return Ok(Page::Anon(page.clone()));
         }
         // Outside of the lock, as it may take our own pages.
         let page = frames.alloc()?;
         let mut pages = lock();
         if let Some(page) = pages.get(&index) {
-            return Ok(page.clone());
+            return Ok(Page::Anon(page.clone()));
         }
         let mut bytes = [0; PAGE_BYTES];
-        file.read_at(&mut bytes, start).map_err(|_| MapError::Bus)?;
-        page.write(0, &bytes);
+        match file.read_at(&mut bytes, start) {
+            // Shorter than it is known to be: somebody on the host cut it.
+            Ok(0) | Err(_) => return Err(MapError::Bus),
+            Ok(_) => page.write(0, &bytes),
+        }
         pages.insert(index, page.clone());
-        Ok(page)
+        Ok(Page::Anon(page))
     }
 
     /// Writes through to pages that are mapped.
@@ -126,7 +131,7 @@ impl PageCache {
         size: u64,
         file: &dyn HostFile,
     ) -> Result<(), MapError> {
-        let dirty: Vec<(u64, Page)> = {
+        let dirty: Vec<(u64, Frame)> = {
             let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
             pages
                 .range(range)

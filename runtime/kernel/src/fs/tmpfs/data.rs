@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use elfuse_machine::Frame;
 use linux_abi::Errno;
 
 use super::{BLOCK, BLOCK_LEN};
@@ -15,7 +16,7 @@ use crate::mm::{FrameSource, MapError, Page};
 
 enum Block {
     Heap(Box<[u8; BLOCK]>),
-    Mapped(Page),
+    Mapped(Frame),
 }
 
 impl Block {
@@ -26,14 +27,14 @@ impl Block {
     fn read(&self, at: usize, out: &mut [u8]) {
         match self {
             Self::Heap(bytes) => out.copy_from_slice(&bytes[at..at + out.len()]),
-            Self::Mapped(page) => page.read(at, out),
+            Self::Mapped(frame) => frame.read(at, out),
         }
     }
 
     fn write(&mut self, at: usize, data: &[u8]) {
         match self {
             Self::Heap(bytes) => bytes[at..at + data.len()].copy_from_slice(data),
-            Self::Mapped(page) => page.write(at, data),
+            Self::Mapped(frame) => frame.write(at, data),
         }
     }
 
@@ -184,12 +185,12 @@ impl Data {
         }
         let entry = self.blocks.entry(block).or_insert_with(Block::zeroed);
         if let Block::Heap(bytes) = entry {
-            let page = frames.alloc()?;
-            page.write(0, bytes.as_slice());
-            *entry = Block::Mapped(page);
+            let frame = frames.alloc()?;
+            frame.write(0, bytes.as_slice());
+            *entry = Block::Mapped(frame);
         }
         match entry {
-            Block::Mapped(page) => Ok(page.clone()),
+            Block::Mapped(frame) => Ok(Page::Anon(frame.clone())),
             Block::Heap(_) => Err(MapError::OutOfMemory),
         }
     }
