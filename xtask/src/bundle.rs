@@ -37,5 +37,10 @@ pub(crate) fn build(image: &Path) -> Result<PathBuf> {
         "elfuse-bundle",
     ]);
     process::run(build.env(STUB_IMAGE, image))?;
-    Ok(process::target_dir().join("release/elfuse-bundle"))
+    Ok(program())
+}
+
+/// Where [`build`] puts it.
+pub(crate) fn program() -> PathBuf {
+    process::target_dir().join("release/elfuse-bundle")
 }

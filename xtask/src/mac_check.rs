@@ -73,11 +73,13 @@ fn step(claim: &'static str, words: &[&str], expected: Expected) -> Step {
     }
 }
 
-/// The steps for the finished bundle `bundle`; `shared` is a directory with a file.
-fn steps(bundle: &Path, shared: &Path) -> Vec<Step> {
+/// The steps for the finished bundle `bundle`, which `bundler` has made; `shared` is a
+/// directory with a file.
+fn steps(bundle: &Path, bundler: &Path, shared: &Path) -> Vec<Step> {
     let bundle = bundle.display().to_string();
     let mut all = judged(&bundle);
     all.extend(guests(&bundle));
+    all.extend(named(&bundle, &bundler.display().to_string()));
     all.extend(mounts(&bundle, &shared.display().to_string()));
     all
 }
@@ -138,6 +140,26 @@ fn guests(bundle: &str) -> Vec<Step> {
     ]
 }
 
+/// A run in the background, and what finds it by its name.
+fn named(bundle: &str, bundler: &str) -> Vec<Step> {
+    use Expected::Output;
+    let begin = [bundle, "-d", "--init", "--name", "check", "sleep", "60"];
+    let beside = [bundler, "exec", "check", "echo", "beside"];
+    let listed = "\"$0\" ps | grep -q '^check '";
+    let terminal = "script -q /dev/null \"$0\" exec -t check tty | grep -q /dev/pts/0";
+    vec![
+        step("a run in the background", &begin, Output("check\n")),
+        step("ps lists it", &["sh", "-c", listed, bundler], OK),
+        step("a program beside it", &beside, Output("beside\n")),
+        step("at a terminal", &["sh", "-c", terminal, bundler], OK),
+        step(
+            "stop ends it",
+            &[bundler, "stop", "check"],
+            Output("check\n"),
+        ),
+    ]
+}
+
 /// The host's files, and the cache.
 fn mounts(bundle: &str, shared: &str) -> Vec<Step> {
     use Expected::{Failure, Output};
@@ -185,12 +207,13 @@ fn builds(image: &str, bundle: &Path) -> [String; 2] {
 pub(crate) fn run(image: &str, is_dry: bool) -> Result<()> {
     let directory = process::target_dir().join("mac-check");
     let program = directory.join("box");
+    let bundler = bundle::program();
     let shared = directory.join("shared");
     if is_dry {
         for line in builds(image, &program) {
             println!("{line}");
         }
-        for step in steps(&program, &shared) {
+        for step in steps(&program, &bundler, &shared) {
             println!("{}    # {}", step.line(), step.claim);
         }
         return Ok(());
@@ -206,7 +229,7 @@ pub(crate) fn run(image: &str, is_dry: bool) -> Result<()> {
     make_bundle(image, &directory, &program)?;
     std::fs::create_dir_all(&shared).context("make the shared directory")?;
     std::fs::write(shared.join("file"), "shared\n").context("write the shared file")?;
-    let failures = run_steps(&steps(&program, &shared));
+    let failures = run_steps(&steps(&program, &bundler, &shared));
     let report = save_report(&program, &directory);
     println!("the doctor's report: {}", report?.display());
     match failures {
@@ -280,7 +303,11 @@ mod tests {
 
     #[test]
     fn apples_judgement_comes_before_anything_is_run() {
-        let steps = steps(Path::new("/t/a box"), Path::new("/t/shared"));
+        let steps = steps(
+            Path::new("/t/a box"),
+            Path::new("/t/b"),
+            Path::new("/t/shared"),
+        );
         let lines: Vec<_> = steps.iter().map(Step::line).collect();
         assert_eq!(
             lines[0],
