@@ -34,7 +34,7 @@ use crate::options::{Options, Tmpfs, Ulimit, Volume};
 use crate::persist::Place;
 use crate::signals::{self, Signal};
 use crate::{
-    CacheError, Host, HostError, OptionError, StartError, StubError, debug, secrets, stats,
+    CacheError, Host, HostError, OptionError, StartError, StubError, agent, debug, secrets, stats,
     synthesis, terminal, tree, users, working_dir,
 };
 
@@ -255,6 +255,9 @@ fn mount(
         if options.workdir.is_none() {
             run.cwd = guest;
         }
+    }
+    if options.has_agent {
+        agent::mount(world, run)?;
     }
     let made = world.make_directories(&run.cwd);
     made.map_err(|errno| StartError::mount(&run.cwd, errno))?;

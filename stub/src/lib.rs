@@ -9,6 +9,7 @@
 //! caller's: Apple's in the program that ships, a simulator on Linux. Exit status
 //! 125 is a failure of the stub itself, as container tools have it.
 
+mod agent;
 mod cache;
 mod config;
 mod debug;

@@ -400,3 +400,46 @@ CASE(unix_bind_twice_is_eaddrinuse)
 	CHECK_EQ(bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&name, sizeof name), 0);
 	CHECK_ERR(bind(socket(AF_UNIX, SOCK_STREAM, 0), (void *)&name, sizeof name), EADDRINUSE);
 }
+/* A child sends until it blocks, and then the only receiver is closed. */
+static int blocked_sender(int type, int expect)
+{
+	static char block[4096];
+	int p[2];
+	make_pair(type, p);
+	pid_t pid = fork();
+	if (!pid) {
+		close(p[1]);
+		while (send(p[0], block, sizeof block, MSG_NOSIGNAL) > 0)
+			;
+		_exit(errno == expect ? 0 : errno);
+	}
+	close(p[0]);
+	guest_sleep_ms(100);
+	close(p[1]);
+	return guest_wait(pid);
+}
+CASE(blocked_stream_sender_is_woken_by_the_end_of_its_receiver)
+{
+	CHECK_EQ(blocked_sender(SOCK_STREAM, ECONNRESET), 0);
+}
+CASE(blocked_connect_is_woken_by_the_end_of_the_listener)
+{
+	struct sockaddr_un a = { AF_UNIX, "listener" };
+	int l = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK_EQ(bind(l, (struct sockaddr *)&a, sizeof a), 0);
+	CHECK_EQ(listen(l, 0), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		close(l);
+		while (!connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof a))
+			;
+		_exit(errno == ECONNREFUSED ? 0 : errno);
+	}
+	guest_sleep_ms(100);
+	close(l);
+	CHECK_CHILD_OK(pid);
+}
+CASE(blocked_datagram_sender_is_woken_by_the_end_of_its_receiver)
+{
+	CHECK_EQ(blocked_sender(SOCK_DGRAM, ECONNREFUSED), 0);
+}

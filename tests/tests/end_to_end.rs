@@ -2,6 +2,8 @@
 //! A bundle made and run as its users do it: `elfuse-bundle IMAGE -o box`, then
 //! `elfuse-bundle run box ...`, on images of real packages.
 
+#[path = "end_to_end/agent.rs"]
+mod agent;
 #[path = "end_to_end/cache.rs"]
 mod cache;
 #[path = "end_to_end/common.rs"]

@@ -32,7 +32,9 @@ struct Subscribers {
     list: Vec<(u64, Arc<dyn Wakeable>)>,
 }
 
-/// The waiters of one object.
+/// The waiters of one object. A clone is the same queue: whoever waits for the end of
+/// the object must not keep it alive.
+#[derive(Clone)]
 pub struct WaitQueue {
     shared: Arc<Shared>,
 }

@@ -67,6 +67,17 @@ pub enum StartError {
         /// Why.
         errno: Errno,
     },
+    /// `--ssh-agent` without an agent.
+    #[error("reach the ssh agent: SSH_AUTH_SOCK is not set")]
+    NoAgent,
+    /// The ssh agent does not answer.
+    #[error("reach the ssh agent at {}: {source}", path.display())]
+    Agent {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the host said.
+        source: io::Error,
+    },
     /// Something cannot be put into the guest's files.
     #[error("mount at {path} in the guest: {errno}")]
     Mount {
@@ -96,6 +107,9 @@ impl StartError {
 
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NoAgent | Self::Agent { .. } => {
+                Some("start one and give it a key: eval \"$(ssh-agent)\"; ssh-add")
+            }
             Self::NoCommand => Some("give a command, such as: ./BUNDLE sh"),
             Self::UnknownUser(_) | Self::UnknownGroup(_) => Some("numbers always work: -u 1000"),
             Self::Boot(BootError::NotFound { .. }) => {

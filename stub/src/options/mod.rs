@@ -82,6 +82,7 @@ pub(crate) struct Options {
     pub(crate) has_no_network: bool,
     pub(crate) published: Vec<Published>,
     pub(crate) has_init: bool,
+    pub(crate) has_agent: bool,
     pub(crate) is_detached: bool,
     pub(crate) name: Option<String>,
     pub(crate) explains: bool,

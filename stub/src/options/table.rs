@@ -197,6 +197,11 @@ pub(super) static ROWS: &[Row] = &[
     )
     .short(b't'),
     flag(
+        "ssh-agent",
+        |o| o.has_agent = true,
+        "Let programs ask your ssh agent",
+    ),
+    flag(
         "init",
         |o| o.has_init = true,
         "Put a process before the program that reaps orphans",
@@ -279,7 +284,6 @@ pub(super) static ROWS: &[Row] = &[
         |o| o.action = Some(Action::Help),
         "Print this",
     ),
-    refused("ssh-agent", "this version passes no sockets into the guest"),
     refused(
         "rm",
         "what is written is gone afterwards unless --persist is given",

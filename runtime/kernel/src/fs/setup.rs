@@ -6,7 +6,7 @@
 //! Paths are the guest's: links in them are followed inside its root, and nothing
 //! outside can be named. Everything is done as root.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use elfuse_machine::host::HostDir;
 use linux_abi::Errno;
@@ -16,6 +16,7 @@ use super::host::{HostFs, HostMode};
 use super::tmpfs::{TmpFs, TmpLimits};
 use super::world::FileWorld;
 use crate::file::{Caller, FsContext, SliceSource, VecSink};
+use crate::net::unix::{PeerCred, SocketKind, UnixName, UnixSocket};
 use crate::vfs::{
     FileSystem, FsCred, Inode, Kind, Location, MountFlags, NewKind, NewNode, Walk, WalkFlags,
     create_node,
@@ -187,6 +188,35 @@ impl FileWorld {
         let flags = MountFlags::READ_ONLY | MountFlags::NO_SUID | MountFlags::NO_DEV;
         let flags = flags | MountFlags::NO_EXEC;
         self.namespace.mount(fs, "tmpfs", &at, flags).map(drop)
+    }
+
+    /// Mounts a file system in memory at `path` that has one socket, which everybody may
+    /// connect to, and takes no more.
+    ///
+    /// # Errors
+    /// As [`FileWorld::mount_host`].
+    pub fn mount_socket(&self, path: &[u8], name: &[u8]) -> Result<Arc<UnixSocket>, Errno> {
+        let at = self.make_directories(path)?;
+        let fs = self.memory(0o755, 0)?;
+        let node = NewNode {
+            kind: NewKind::Socket,
+            perm: 0o666,
+            uid: 0,
+            gid: 0,
+        };
+        let root = fs.root();
+        let directory = root.as_dir().ok_or(Errno::ENOTDIR)?;
+        let inode = directory.create(name, &node)?;
+        let socket = UnixSocket::new(SocketKind::Stream);
+        inode
+            .attachments()
+            .set_socket(Arc::downgrade(&socket) as Weak<_>);
+        let flags = MountFlags::READ_ONLY | MountFlags::NO_SUID | MountFlags::NO_DEV;
+        self.namespace.mount(fs, "tmpfs", &at, flags)?;
+        let whole = [path, b"/", name].concat();
+        socket.set_name(UnixName::Path(whole.into()), None)?;
+        socket.listen(i32::MAX, PeerCred::default())?;
+        Ok(socket)
     }
 
     /// Makes the root file system refuse writes; mounts in it stay as they are.

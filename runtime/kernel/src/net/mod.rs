@@ -3,6 +3,8 @@
 
 pub mod inet;
 mod network;
+mod relay;
 pub mod unix;
 
 pub use network::{Network, Published};
+pub use relay::relay;

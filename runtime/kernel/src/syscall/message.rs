@@ -2,7 +2,7 @@
 //! Messages over sockets: `sendto`, `recvfrom`, `sendmsg`, `recvmsg` and their
 //! plural forms, with descriptors and credentials as ancillary data of local sockets.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
 use linux_abi::signal::SIGPIPE;
@@ -39,7 +39,7 @@ async fn send(
     socket: &Socket,
     unix: &UnixSocket,
     buf: &UserBuf,
-    target: Option<Arc<UnixSocket>>,
+    target: Option<Weak<UnixSocket>>,
     ancillary: Ancillary,
     flags: u32,
 ) -> SysResult {
@@ -54,7 +54,8 @@ async fn send(
     let outcome = loop {
         let mut attempt = || {
             let mut source = rest.clone();
-            let sent = unix.try_send(&mut source, target.as_ref(), &ancillary, cred);
+            let sent = living(target.as_ref())
+                .and_then(|target| unix.try_send(&mut source, target.as_ref(), &ancillary, cred));
             if sent.is_ok() {
                 rest = source;
             }
@@ -64,13 +65,14 @@ async fn send(
             Some(sent) => sent.map_err(SysErr::from),
             None if nonblock => Err(AGAIN),
             None => {
-                // The one who must make room wakes its own queue.
-                let receiver = target.clone().or_else(|| unix.peer());
-                let deadline = send_deadline(t, unix);
-                let queues = match &receiver {
-                    Some(receiver) => vec![unix.queue(), receiver.queue()],
-                    None => vec![unix.queue()],
+                // The one who must make room wakes its own queue, and may go meanwhile.
+                let receiver = match &target {
+                    Some(target) => target.upgrade(),
+                    None => unix.peer(),
                 };
+                let theirs = receiver.map(|receiver| receiver.queue().clone());
+                let queues: Vec<_> = std::iter::once(unix.queue()).chain(&theirs).collect();
+                let deadline = send_deadline(t, unix);
                 let waited = t
                     .wait_for_any(&queues, deadline, Restart::Sys, attempt)
                     .await;
@@ -187,12 +189,18 @@ pub(crate) async fn sendto(
     }
 }
 
-fn target_arg(t: &Arc<Task>, addr: UserAddr, len: u32) -> SysResult<Option<Arc<UnixSocket>>> {
+/// Who a message is for. Senders do not keep a receiver alive while they wait.
+fn living(target: Option<&Weak<UnixSocket>>) -> Result<Option<Arc<UnixSocket>>, Errno> {
+    let upgrade = |target: &Weak<UnixSocket>| target.upgrade().ok_or(Errno::ECONNREFUSED);
+    target.map(upgrade).transpose()
+}
+
+fn target_arg(t: &Arc<Task>, addr: UserAddr, len: u32) -> SysResult<Option<Weak<UnixSocket>>> {
     if addr.is_null() || len == 0 {
         return Ok(None);
     }
     match address_arg(t, addr, len)? {
-        Address::Name(name) => Ok(Some(find(t, &name)?)),
+        Address::Name(name) => Ok(Some(Arc::downgrade(&find(t, &name)?))),
         _ => Err(Errno::EINVAL.into()),
     }
 }

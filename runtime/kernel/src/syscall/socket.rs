@@ -298,15 +298,21 @@ pub(crate) async fn connect(t: &Arc<Task>, fd: Fd, addr: UserAddr, len: u32) -> 
         _ => return Err(Errno::EINVAL.into()),
     };
     let cred = own_cred(t);
+    // Who waits for a place in its queue does not keep a listener alive.
+    let (queue, listener) = (target.queue().clone(), Arc::downgrade(&target));
+    drop(target);
     let attempt = || {
-        let connected = unix.try_connect(&target, cred);
+        let connected = match listener.upgrade() {
+            Some(listener) => unix.try_connect(&listener, cred),
+            None => Err(Errno::ECONNREFUSED),
+        };
         (connected != Err(Errno::EAGAIN)).then_some(connected)
     };
     if socket.is_nonblocking() {
         attempt().unwrap_or(Err(Errno::EAGAIN))?;
         return Ok(0);
     }
-    t.wait_for(target.queue(), None, Restart::Sys, attempt)
+    t.wait_for(&queue, None, Restart::Sys, attempt)
         .await?
         .unwrap_or(Ok(()))?;
     Ok(0)

@@ -98,6 +98,8 @@ impl Drop for UnixSocket {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let had_unread = !state.inbox.is_empty();
         let peer = state.peer.take().and_then(|peer| peer.upgrade());
+        // Messages may be waiting to be sent here by others than the peer.
+        self.queue.wake_all();
         let Some(peer) = peer else { return };
         if kind != SocketKind::Datagram {
             let mut theirs = peer.lock();
