@@ -7,8 +7,9 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use elfuse_runs::spare::Spare;
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
@@ -76,17 +77,12 @@ impl Store {
         })
     }
 
-    /// Removes what was not used for `older_than`, then the longest unused until
-    /// at most `keep_bytes` are left. With neither, everything goes.
-    /// Interrupted downloads and forgotten scratch files always go.
+    /// Removes what `spare` does not spare. Interrupted downloads and forgotten
+    /// scratch files always go.
     ///
     /// # Errors
     /// Another run has the store open, or the host refused.
-    pub fn prune(
-        self,
-        older_than: Option<Duration>,
-        keep_bytes: Option<u64>,
-    ) -> Result<Pruned, StoreError> {
+    pub fn prune(self, spare: Spare) -> Result<Pruned, StoreError> {
         let busy = |error: rustix::io::Errno| {
             let source = io::Error::from(error);
             StoreError::io("prune (another run is using it)", &self.root, source)
@@ -102,12 +98,9 @@ impl Store {
         kept.extend(self.files("derived")?);
         kept.sort_by_key(|file| file.used);
         let mut left: u64 = kept.iter().map(|file| file.size).sum();
-        let all = older_than.is_none() && keep_bytes.is_none();
         for file in kept {
             let age = file.used.elapsed().unwrap_or_default();
-            let too_old = older_than.is_some_and(|limit| age >= limit);
-            let too_much = keep_bytes.is_some_and(|limit| left > limit);
-            if all || too_old || too_much {
+            if !spare.spares(age, left) {
                 pruned.remove(&file)?;
                 left -= file.size;
             }

@@ -6,6 +6,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use elfuse_payload::Digest;
+use elfuse_runs::spare::Spare;
 
 use super::{Pin, Store, StoreError};
 
@@ -117,7 +118,7 @@ fn pins_survive_and_go_with_their_blob() {
     store.set_pin(&pin).unwrap();
     assert_eq!(store.pin("example.test/a:b"), Some(pin));
     assert_eq!(store.pin("example.test/a:c"), None);
-    let pruned = store.prune(None, None).unwrap();
+    let pruned = store.prune(Spare::default()).unwrap();
     assert_eq!((pruned.files, pruned.kept_bytes), (1, 0));
     assert_eq!(Store::open(Some(dir.path())).unwrap().pins().unwrap(), []);
 }
@@ -132,10 +133,20 @@ fn prune_keeps_the_newest_bytes() {
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
-    store.prune(None, Some(3)).unwrap();
+    let keep_bytes = Some(3);
+    let spare = Spare {
+        keep_bytes,
+        ..Spare::default()
+    };
+    store.prune(spare).unwrap();
     let store = Store::open(Some(dir.path())).unwrap();
     assert!(store.document(&old).is_none() && store.document(&new).is_some());
-    let pruned = store.prune(Some(Duration::from_secs(500)), None).unwrap();
+    let older_than = Some(Duration::from_secs(500));
+    let spare = Spare {
+        older_than,
+        ..Spare::default()
+    };
+    let pruned = store.prune(spare).unwrap();
     assert_eq!(pruned.files, 0);
 }
 
@@ -143,5 +154,5 @@ fn prune_keeps_the_newest_bytes() {
 fn prune_is_refused_while_another_run_is_open() {
     let (dir, store) = store();
     let _other = Store::open(Some(dir.path())).unwrap();
-    assert!(store.prune(None, None).is_err());
+    assert!(store.prune(Spare::default()).is_err());
 }

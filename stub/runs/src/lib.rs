@@ -6,13 +6,14 @@
 //! ([`record`]), a log ([`log`]) and a socket ([`control`]). The program holds a lock on
 //! its directory as long as it lives; so nobody takes a dead run for a living one, or
 //! another process that got the same number. Used by the stub, which makes runs, and by
-//! `elfuse-bundle ps|stop|logs|exec`.
+//! `elfuse-bundle ps|stop|logs|exec`. [`spare`] is what pruning means to both.
 #![forbid(unsafe_code)]
 
 pub mod control;
 pub mod log;
 mod place;
 pub mod record;
+pub mod spare;
 pub mod terminal;
 
 use std::io;

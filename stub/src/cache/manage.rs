@@ -7,19 +7,11 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use elfuse_runs::spare::Spare;
 use serde_json::json;
 
 use super::{Cache, remove_tree};
 use crate::{CacheError, StubError};
-
-/// What `prune` leaves; with neither, nothing that is not in use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Spare {
-    /// What was used since so long.
-    pub(crate) older_than: Option<Duration>,
-    /// Of that, what was used last, up to so many bytes.
-    pub(crate) keep_bytes: Option<u64>,
-}
 
 /// One image in the cache.
 struct Kept {
@@ -87,9 +79,7 @@ impl Cache {
         kept.sort_by_key(|image| std::cmp::Reverse(image.age));
         let mut left: u64 = kept.iter().map(|image| image.bytes).sum();
         for image in kept {
-            let is_old = spare.older_than.is_some_and(|limit| image.age >= limit);
-            let is_much = spare.keep_bytes.is_some_and(|limit| left > limit);
-            if spare != Spare::default() && !is_old && !is_much {
+            if spare.spares(image.age, left) {
                 continue;
             }
             let lock = self.lock_file(&image.name)?;

@@ -27,7 +27,7 @@ use elfuse_payload::segment::SectionKind;
 use elfuse_payload::toc::Toc;
 
 use crate::{CacheError, StubError};
-pub(crate) use manage::{Spare, detach, prune, status};
+pub(crate) use manage::{detach, prune, status};
 pub(crate) use place::directory;
 
 /// The first line of `complete`; another version's trees are made again.

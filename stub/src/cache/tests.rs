@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use elfuse_payload::reader::Payload;
 use elfuse_payload::segment::SectionKind;
+use elfuse_runs::spare::Spare;
 
-use super::{Cache, CachedImage, Spare};
+use super::{Cache, CachedImage};
 
 const SEGMENT: &[u8] = include_bytes!("../../../payload/corpus/payload/small");
 const CONTENT: &[u8] = b"contents of a file";

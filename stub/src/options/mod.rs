@@ -17,7 +17,6 @@ use std::path::PathBuf;
 use elfuse_kernel::net::Published;
 
 use crate::OptionError;
-use crate::cache::Spare;
 use table::{ROWS, Row, Take};
 pub(crate) use value::{HostName, Secret, Tmpfs, Ulimit, Volume};
 
@@ -59,7 +58,7 @@ pub(crate) struct Options {
     pub(crate) action: Option<Action>,
     pub(crate) is_json: bool,
     /// What pruning the cache leaves.
-    pub(crate) spare: Spare,
+    pub(crate) spare: elfuse_runs::spare::Spare,
     pub(crate) entrypoint: Option<Vec<u8>>,
     pub(crate) workdir: Option<Vec<u8>>,
     pub(crate) env: Vec<EnvChange>,

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use elfuse_kernel::net::Published;
+use elfuse_runs::spare::{parse_age, parse_size};
 
 use super::value::{self, Why, text};
 use super::{Action, CacheAction, EnvChange, Options};
@@ -256,13 +257,13 @@ pub(super) static ROWS: &[Row] = &[
         "older-than",
         "AGE",
         older_than,
-        "With prune: only what was not used for so long, such as 30d",
+        "With prune: only what was not used for so long: a number and s, m, h or d",
     ),
     value(
         "keep-bytes",
         "SIZE",
         keep_bytes,
-        "With prune: the longest unused, until SIZE is left, such as 5g",
+        "With prune: the longest unused, until SIZE is left, such as 512m or 5g (of 1024 MiB)",
     ),
     flag(
         "elfuse-doctor",
@@ -441,7 +442,7 @@ fn ulimit(o: &mut Options, value: &OsStr) -> Result<(), Why> {
 }
 
 fn memory(o: &mut Options, value: &OsStr) -> Result<(), Why> {
-    let bytes = value::bytes(text(value)?)?;
+    let bytes = parse_size(text(value)?)?;
     if bytes < 6 << 20 {
         return Err("a guest needs at least 6m");
     }
@@ -479,12 +480,12 @@ fn cache(o: &mut Options, value: &OsStr) -> Result<(), Why> {
 }
 
 fn older_than(o: &mut Options, age: &OsStr) -> Result<(), Why> {
-    o.spare.older_than = Some(value::age(text(age)?)?);
+    o.spare.older_than = Some(parse_age(text(age)?)?);
     Ok(())
 }
 
 fn keep_bytes(o: &mut Options, size: &OsStr) -> Result<(), Why> {
-    o.spare.keep_bytes = Some(value::bytes(text(size)?)?);
+    o.spare.keep_bytes = Some(parse_size(text(size)?)?);
     Ok(())
 }
 

@@ -7,7 +7,8 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
+
+use elfuse_runs::spare::parse_size;
 
 use elfuse_kernel::net::Published;
 use elfuse_machine::host::net::Kind;
@@ -144,7 +145,7 @@ pub(super) fn tmpfs(value: &OsStr) -> Result<Tmpfs, Why> {
     let options = std::str::from_utf8(options).map_err(|_| "not valid UTF-8")?;
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
-            Some(("size", size)) => tmpfs.bytes = Some(bytes(size)?),
+            Some(("size", size)) => tmpfs.bytes = Some(room(size)?),
             Some(("mode", mode)) => {
                 let mode = u32::from_str_radix(mode, 8).ok();
                 tmpfs.mode = mode
@@ -246,28 +247,11 @@ pub(super) fn ulimit(value: &OsStr) -> Result<Ulimit, Why> {
     })
 }
 
-/// A time such as `30d`, in seconds, minutes, hours or days.
-pub(super) fn age(value: &str) -> Result<Duration, Why> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86400)];
-    let parsed = units.iter().find_map(|(unit, seconds)| {
-        let number: u64 = value.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*seconds)
-    });
-    let seconds = parsed.ok_or("expected a number and s, m, h or d, such as 30d")?;
-    Ok(Duration::from_secs(seconds))
-}
-
-/// `64`, `64k`, `64m`, `2g`, with or without `b`.
-pub(super) fn bytes(value: &str) -> Result<u64, Why> {
-    let value = value.to_ascii_lowercase();
-    let value = value.strip_suffix('b').unwrap_or(&value);
-    let (number, shift) = match value.as_bytes().last() {
-        Some(b'k') => (&value[..value.len() - 1], 10),
-        Some(b'm') => (&value[..value.len() - 1], 20),
-        Some(b'g') => (&value[..value.len() - 1], 30),
-        _ => (value, 0),
-    };
-    let number: u64 = number.parse().map_err(|_| "a size is such as 64m or 2g")?;
-    let bytes = number.checked_mul(1 << shift).filter(|bytes| *bytes > 0);
-    bytes.ok_or("a size is above 0 and below 16 EiB")
+/// A size that something has to fit into.
+fn room(size: &str) -> Result<u64, Why> {
+    let bytes = parse_size(size)?;
+    if bytes == 0 {
+        return Err("a size is above 0");
+    }
+    Ok(bytes)
 }
