@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
 use elfuse_tests::layout::{self, LayerBlob};
 use elfuse_tests::tarball::{Member, Tarball};
-use elfuse_tests::workspace::run;
+use elfuse_tests::workspace::{run, surround_like};
 use serde_json::{Value, json};
 
 /// Writes an image as the layout `name`, to be named `oci:NAME`.
@@ -288,6 +289,42 @@ fn directory_and_its_tar_in_any_compression_are_the_same_image() -> Result<()> {
     ensure!(
         refusal.contains("compressed with xz") && refusal.contains("hint: "),
         "{refusal}"
+    );
+    Ok(())
+}
+
+/// System calls of extracting a bundle of so many files, on one thread.
+fn calls_of_extracting(user: &User, files: usize) -> Result<usize> {
+    let (dir, name) = (user.path(&format!("root{files}")), format!("box{files}"));
+    fs::create_dir(&dir)?;
+    for number in 0..files {
+        let file = dir.join(format!("file{number}"));
+        fs::write(&file, number.to_string())?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+    }
+    build(user, &name, &[&format!("rootfs:root{files}")])?;
+    let bundler = user.command(["-q", "extract", &name, &format!("new{files}")])?;
+    let mut strace = Command::new("sh");
+    let script = r#"umask 022 && exec strace -f -qq -o calls -- "$@""#;
+    strace.args(["-c", script, "sh"]);
+    strace.arg(bundler.get_program()).args(bundler.get_args());
+    surround_like(&mut strace, &bundler);
+    run(&mut strace)?;
+    let calls = fs::read_to_string(user.path("calls"))?;
+    let others = ["futex", "mmap", "munmap", "brk", "mremap", "resumed"];
+    let is_counted = |line: &&str| !others.iter().any(|other| line.contains(other));
+    Ok(calls.lines().filter(is_counted).count())
+}
+
+#[test]
+fn extraction_makes_few_system_calls_for_each_file() -> Result<()> {
+    let user = User::new()?;
+    let few = calls_of_extracting(&user, 100)?;
+    let more = calls_of_extracting(&user, 600)? - few;
+    // Make, look, write, set the time, close; root asks who it is, twice.
+    ensure!(
+        (5 * 500 - 20..7 * 500 + 20).contains(&more),
+        "{more} for 500 files"
     );
     Ok(())
 }

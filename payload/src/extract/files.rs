@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes the contents of all files, on several threads.
 //!
-//! The files are cut into units of neighbours at ends of frames, so that a frame
-//! is decompressed once, or twice where a file reaches into it. Threads take the next unit until
-//! none is left or one failed. A file's bytes go from the decompressed frame
-//! straight to the host, hashed on the way.
+//! The files are cut into units of neighbours. Threads take the next unit until
+//! none is left or one failed. Where a unit ends a file mostly reaches into the
+//! next frame, which is then decompressed twice: so units are large, and become
+//! smaller towards the end for the threads to end together. A file's bytes go
+//! from the decompressed frame straight to the host, hashed on the way.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,9 +20,6 @@ use crate::Sha256Stream;
 use crate::layer::{Decoder, LayerReader};
 use crate::seekable::FRAME_LEN;
 use crate::toc::{Entry, Kind, Toc};
-
-/// Bytes of the tar that make a unit: whole frames.
-const UNIT: u64 = 2 * FRAME_LEN as u64;
 
 /// Bytes that are hashed and then written, while they are in the core's cache.
 const PIECE: usize = 256 << 10;
@@ -46,7 +44,7 @@ pub(super) fn write(
     options: &ExtractOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), ExtractError> {
-    let units = units(toc);
+    let units = units(toc, options.threads.max(1));
     let threads = options.threads.clamp(1, units.len().max(1));
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let job = Job {
@@ -75,16 +73,24 @@ pub(super) fn write(
     error.map_or(Ok(()), Err)
 }
 
-fn units(toc: &Toc) -> Vec<Vec<&Entry>> {
+/// Each has half of what is left for a thread, and ends where a frame does.
+fn units(toc: &Toc, threads: usize) -> Vec<Vec<&Entry>> {
+    const FRAME: u64 = FRAME_LEN as u64;
+    let files = || toc.entries.iter().filter(|entry| entry.kind == Kind::File);
+    let total = files().map(|file| file.offset + file.size).max();
+    let share = 2 * threads as u64;
     let mut units: Vec<Vec<&Entry>> = Vec::new();
-    let mut number = None;
-    for entry in toc.entries.iter().filter(|entry| entry.kind == Kind::File) {
-        let own = Some(entry.offset / UNIT);
+    let mut end = 0;
+    for entry in files() {
         match units.last_mut() {
-            Some(unit) if number == own => unit.push(entry),
-            _ => units.push(vec![entry]),
+            Some(unit) if entry.offset < end => unit.push(entry),
+            _ => {
+                let left = total.unwrap_or_default().saturating_sub(entry.offset);
+                let length = (left / share).max(1);
+                end = (entry.offset + length).next_multiple_of(FRAME);
+                units.push(vec![entry]);
+            }
         }
-        number = own;
     }
     units
 }
@@ -125,7 +131,7 @@ impl Job<'_> {
         let refused = |action| move |source| ExtractError::entry(action, entry, source);
         let created = dirs
             .parent(&entry.path)
-            .and_then(|(dir, name)| meta::create(dir, &name));
+            .and_then(|(dir, name)| meta::create(dir, &name, entry, self.options));
         let file = created.map_err(refused("make file"))?;
         self.contents(decoder, entry, &file)?;
         let set = meta::apply(file.as_fd(), entry, self.options);
@@ -170,4 +176,51 @@ fn write_all(file: &OwnedFd, mut data: &[u8]) -> io::Result<()> {
         data = &data[written..];
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toc::Timestamp;
+
+    fn table(files: u64, size: u64) -> Toc {
+        let entry = |number| Entry {
+            path: Vec::new(),
+            kind: Kind::File,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: Vec::new(),
+            link: Vec::new(),
+            device: (0, 0),
+            offset: 512 + number * (size + 512),
+            size,
+            digest: None,
+        };
+        Toc {
+            entries: (0..files).map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn units_shrink_and_hold_every_file_in_order() {
+        for (files, size, threads) in [(0, 0, 2), (1, 9, 8), (12_000, 50_000, 2), (900, 9, 1)] {
+            let toc = table(files, size);
+            let units = units(&toc, threads);
+            assert!(units.iter().flatten().copied().eq(&toc.entries));
+            let bytes = |unit: &Vec<&Entry>| unit.iter().map(|file| file.size).sum::<u64>();
+            for (one, next) in units.iter().zip(units.iter().skip(1)) {
+                assert!(bytes(next) <= bytes(one) + u64::from(FRAME_LEN));
+            }
+        }
+    }
+
+    #[test]
+    fn few_frames_are_decompressed_twice() {
+        let toc = table(12_000, 50_000);
+        let frames = (12_000 * 50_512_u64).div_ceil(u64::from(FRAME_LEN));
+        let units = units(&toc, 2).len() as u64;
+        assert!(units * 4 < frames && units > 8, "{units} of {frames}");
+    }
 }

@@ -3,22 +3,39 @@
 //!
 //! The order matters: a change of owner clears setuid bits and capabilities, so
 //! owner, extended attributes, mode; anything may change the time, so that last.
+//! A file system writes each change to its journal, so a new file is made with
+//! the mode it will have if nobody but its owner could write to it meanwhile, and
+//! what is right by then is left alone.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
-    chmodat, chownat, fchmod, fchown, fsetxattr, futimens, openat, utimensat,
+    chmodat, chownat, fchmod, fchown, fsetxattr, fstat, futimens, openat, utimensat,
 };
+use rustix::process::{getegid, geteuid};
 
 use super::{Attribute, ExtractOptions, host};
 use crate::toc::{Entry, Kind};
 
-/// Makes a new, empty file that only the owner may use for now.
-pub(super) fn create(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+/// Makes a new, empty file. Nobody may do more with it than when it is finished,
+/// and nobody but its owner may write to it.
+pub(super) fn create(
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    entry: &Entry,
+    options: &ExtractOptions,
+) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?)
+    let ours = || (geteuid().as_raw(), getegid().as_raw());
+    let stays_ours = options.ownership == Attribute::Skip || (entry.uid, entry.gid) == ours();
+    let early = if options.modes == Attribute::Apply && stays_ours {
+        mode(entry) & Mode::from_raw_mode(0o755)
+    } else {
+        Mode::RUSR | Mode::WUSR
+    };
+    Ok(openat(dir, name, flags, early)?)
 }
 
 /// Sets the attributes of an open file or directory.
@@ -27,16 +44,23 @@ pub(super) fn apply(
     entry: &Entry,
     options: &ExtractOptions,
 ) -> io::Result<()> {
+    let now = fstat(file)?;
+    let mut has_mode = Mode::from_raw_mode(now.st_mode) == mode(entry);
     if options.ownership == Attribute::Apply {
         let (uid, gid) = owner(entry)?;
-        fchown(file, Some(uid), Some(gid))?;
+        if (now.st_uid, now.st_gid) != (uid.as_raw(), gid.as_raw()) {
+            fchown(file, Some(uid), Some(gid))?;
+            has_mode = false;
+        }
     }
     if options.xattrs == Attribute::Apply {
         for (name, value) in &entry.xattrs {
             fsetxattr(file, name.as_slice(), value, XattrFlags::empty())?;
+            // Access control lists hold the mode as well.
+            has_mode = false;
         }
     }
-    if options.modes == Attribute::Apply {
+    if options.modes == Attribute::Apply && !has_mode {
         fchmod(file, mode(entry))?;
     }
     Ok(futimens(file, &times(entry))?)

@@ -187,7 +187,8 @@ fn make_other(
         } else if options.special == Special::Create {
             host::make_node(dir, &name, entry)?;
         } else {
-            return meta::apply(meta::create(dir, &name)?.as_fd(), entry, options);
+            let file = meta::create(dir, &name, entry, options)?;
+            return meta::apply(file.as_fd(), entry, options);
         }
         meta::apply_at(dir, &name, entry, options)
     };

@@ -176,7 +176,9 @@ fn many_files_of_all_sizes_are_written_by_any_number_of_threads() {
 #[test]
 fn odd_modes_and_times_survive() {
     let mut tree = Tree::new();
-    let modes = [0, 0o111, 0o1777, 0o2755, 0o4755, 0o6000, 0o7777];
+    let modes = [
+        0, 0o111, 0o640, 0o664, 0o755, 0o1777, 0o2755, 0o4755, 0o6000, 0o7777,
+    ];
     for (index, mode) in modes.into_iter().enumerate() {
         let name = format!("d{index}");
         let dir = tree.add(entry(name.as_bytes(), Kind::Dir));
