@@ -247,7 +247,7 @@ impl FrameCompressor {
             [
                 CParameter::Strategy(Strategy::ZSTD_fast),
                 CParameter::HashLog(17),
-                CParameter::MinMatch(5),
+                CParameter::MinMatch(6),
             ]
         };
         let set = |parameter| self.zstd.set_parameter(parameter);
