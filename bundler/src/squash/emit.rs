@@ -7,15 +7,14 @@
 //! Contents are read straight into the writer's buffer; nothing grows with
 //! their size.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 
 use elfuse_payload::Digest;
 use elfuse_payload::layer::LayerWriter;
 use elfuse_payload::toc;
 
 use super::entry::{Content, Meta, Timestamp};
+use super::spill::Spilled;
 use super::tar::writer::{END, Flag, Head, pad, write_header};
 use super::tree::{Body, Node, Path, Tree};
 use crate::progress::Task;
@@ -52,7 +51,7 @@ pub(crate) enum Failure {
 pub(crate) struct Emit<'a> {
     pub(crate) tree: &'a Tree,
     /// What [`Content::source`] counts.
-    pub(crate) sources: &'a [File],
+    pub(crate) sources: &'a mut [Spilled],
     /// No time is later than this.
     pub(crate) epoch: Option<i64>,
     /// Told about contents as they pass.
@@ -61,9 +60,10 @@ pub(crate) struct Emit<'a> {
 
 impl Emit<'_> {
     /// Writes the tar to `out` and returns the table of contents in path order.
-    pub(crate) fn run(&self, out: &mut dyn Sink) -> Result<Vec<toc::Entry>, Failure> {
-        let paths = self.tree.paths();
-        let mut first_names = vec![None; self.tree.len()];
+    pub(crate) fn run(self, out: &mut dyn Sink) -> Result<Vec<toc::Entry>, Failure> {
+        let tree = self.tree;
+        let paths = tree.paths();
+        let mut first_names = vec![None; tree.len()];
         let mut emitter = Emitter {
             emit: self,
             out,
@@ -72,10 +72,10 @@ impl Emit<'_> {
         };
         let mut entries = Vec::with_capacity(paths.len());
         for (index, Path { path, node }) in paths.iter().enumerate() {
-            let slot = &mut first_names[self.tree.index(*node)];
+            let slot = &mut first_names[tree.index(*node)];
             let first = slot.map(|first: usize| paths[first].path.as_slice());
             slot.get_or_insert(index);
-            entries.push(emitter.entry(path, self.tree.node(*node), first)?);
+            entries.push(emitter.entry(path, tree.node(*node), first)?);
         }
         emitter.head.extend_from_slice(&END);
         emitter.flush()?;
@@ -84,7 +84,7 @@ impl Emit<'_> {
 }
 
 struct Emitter<'a> {
-    emit: &'a Emit<'a>,
+    emit: Emit<'a>,
     out: &'a mut dyn Sink,
     /// Headers and padding that wait to be written.
     head: Vec<u8>,
@@ -138,7 +138,7 @@ impl Emitter<'_> {
     }
 
     fn content(&mut self, content: &Content) -> Result<(), Failure> {
-        let source = self.emit.sources.get(content.source as usize);
+        let source = self.emit.sources.get_mut(content.source as usize);
         let source = source.ok_or_else(|| Failure::Scratch(io::ErrorKind::NotFound.into()))?;
         let mut done = 0;
         while done < content.size {

@@ -13,6 +13,12 @@ mod emit;
 mod entry;
 mod error;
 mod gunzip;
+#[cfg(target_os = "linux")]
+#[path = "host_linux.rs"]
+mod host;
+#[cfg(target_os = "macos")]
+#[path = "host_macos.rs"]
+mod host;
 mod limits;
 mod parse;
 mod scan;
@@ -21,7 +27,6 @@ pub(crate) mod tar;
 mod tree;
 pub(crate) mod walk;
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -31,7 +36,7 @@ use elfuse_payload::layer::{LayerOptions, LayerSummary, LayerWriter};
 pub use entry::{Content, Entry, Kind, Meta, Name, Timestamp, Xattrs};
 pub use error::{Problem, SquashError};
 pub use limits::{Excess, Limits};
-pub(crate) use spill::Spill;
+pub(crate) use spill::{Spill, Spilled};
 pub use tar::TarError;
 pub use tree::{Node, NodeId, Tree};
 
@@ -120,7 +125,7 @@ fn squash_with(
     }
     sources.push(added.apply(&mut tree, sources.len())?);
     let stripped = options.transforms.strip.apply(&mut tree)?;
-    let (layer, entries) = write(&tree, &sources, options, progress, out)?;
+    let (layer, entries) = write(&tree, &mut sources, options, progress, out)?;
     // Giving back the room of a large image takes a while, and nobody waits for it.
     thread::spawn(move || drop((tree, sources)));
     Ok(SquashSummary {
@@ -153,7 +158,7 @@ fn apply_layer(
 
 fn write(
     tree: &Tree,
-    sources: &[File],
+    sources: &mut [Spilled],
     options: &SquashOptions,
     progress: &dyn Progress,
     out: &mut dyn Write,

@@ -2,7 +2,6 @@
 //! Takes one layer's tar stream apart: entries to memory, contents to scratch
 //! space, each hashed on the way, everything charged to the limits first.
 
-use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use elfuse_payload::{Digest, Sha256Stream};
 use super::entry::{Content, Entry, Kind, Name};
 use super::error::SquashError;
 use super::limits::Account;
-use super::spill::Spill;
+use super::spill::{Spill, Spilled};
 use super::tar::TarError;
 use super::tar::reader::{Header, HeaderKind, TarReader};
 
@@ -30,7 +29,7 @@ pub(crate) struct LayerId {
 #[derive(Debug)]
 pub(crate) struct Scanned {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) contents: File,
+    pub(crate) contents: Spilled,
 }
 
 /// Takes the archive apart: entries to memory, contents to scratch space.

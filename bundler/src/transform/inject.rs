@@ -19,7 +19,7 @@ use elfuse_payload::Sha256Stream;
 use super::{TransformError, Transforms};
 use crate::squash::walk::split;
 use crate::squash::{
-    Content, Entry, Kind, Meta, Name, Problem, Spill, SquashError, Timestamp, Tree, Xattrs,
+    Content, Entry, Kind, Meta, Name, Problem, Spill, Spilled, SquashError, Timestamp, Tree, Xattrs,
 };
 
 /// `--add-file H:C` or `--add-dir H:C`.
@@ -112,7 +112,7 @@ impl Addition {
 #[derive(Debug)]
 pub(crate) struct Added {
     additions: Vec<(Addition, Vec<Entry>)>,
-    contents: File,
+    contents: Spilled,
 }
 
 impl Added {
@@ -149,7 +149,7 @@ impl Added {
 
     /// Puts the entries on top of the tree as layer and source `index`; returns
     /// their contents.
-    pub(crate) fn apply(self, tree: &mut Tree, index: usize) -> Result<File, TransformError> {
+    pub(crate) fn apply(self, tree: &mut Tree, index: usize) -> Result<Spilled, TransformError> {
         let layer = u32::try_from(index).unwrap_or(u32::MAX);
         for (addition, entries) in self.additions {
             for mut entry in entries {

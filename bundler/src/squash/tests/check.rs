@@ -37,7 +37,7 @@ fn sample() -> (Vec<u8>, Vec<Entry>) {
     let task = Quiet.task("", None);
     let emit = Emit {
         tree: &tree,
-        sources: &[scanned.contents],
+        sources: &mut [scanned.contents],
         epoch: None,
         task: &*task,
     };

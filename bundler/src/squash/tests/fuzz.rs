@@ -86,9 +86,9 @@ fn round_trip(bytes: &[u8]) -> bool {
     let Some((tree, scanned)) = scan_and_apply(bytes) else {
         return false;
     };
-    let normal = emit_tar(&tree, &scanned);
+    let normal = emit_tar(&tree, scanned);
     let (again, scanned) = scan_and_apply(&normal).expect("our own archive reads back");
     assert_eq!(describe(&again), describe(&tree));
-    assert_eq!(emit_tar(&again, &scanned), normal);
+    assert_eq!(emit_tar(&again, scanned), normal);
     true
 }

@@ -139,13 +139,13 @@ impl emit::Sink for Memory {
 }
 
 /// The normal form of a tree.
-fn emit_tar(tree: &Tree, scanned: &Scanned) -> Vec<u8> {
+fn emit_tar(tree: &Tree, scanned: Scanned) -> Vec<u8> {
     let mut out = Memory::default();
-    let sources = [scanned.contents.try_clone().expect("a descriptor")];
+    let mut sources = [scanned.contents];
     let task = Quiet.task("", None);
     let emit = emit::Emit {
         tree,
-        sources: &sources,
+        sources: &mut sources,
         epoch: None,
         task: &*task,
     };
