@@ -170,6 +170,10 @@ fn older_rpm_databases_and_damaged_ones_are_refused_by_name() -> Result<()> {
             "var/lib/rpm/Packages",
             "the Berkeley DB format is not supported",
         ),
+        (
+            "usr/lib/sysimage/rpm/Packages.db",
+            "the ndb format is not supported",
+        ),
         ("var/lib/rpm/rpmdb.sqlite", "not an SQLite database"),
     ];
     for (path, why) in cases {

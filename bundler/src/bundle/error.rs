@@ -9,6 +9,9 @@ use elfuse_payload::segment::SegmentError;
 
 use crate::macho::MachoError;
 
+/// What to do about a damaged file.
+const AGAIN: &str = "hint: copy or download it again, or make it anew";
+
 /// Why a bundle could not be written, opened or verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,7 +37,7 @@ pub enum BundleError {
         /// What is missing or wrong.
         source: MachoError,
     },
-    /// The executable part is wrong.
+    /// The executable cannot be made.
     #[error("{}: {source}", .path.display())]
     Macho {
         /// The file.
@@ -42,8 +45,16 @@ pub enum BundleError {
         /// What is wrong.
         source: MachoError,
     },
+    /// The executable part is damaged.
+    #[error("{}: {source}\n{AGAIN}", .path.display())]
+    Executable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: MachoError,
+    },
     /// The payload cannot be read.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}\n{AGAIN}", .path.display())]
     Payload {
         /// The file.
         path: PathBuf,
@@ -51,7 +62,7 @@ pub enum BundleError {
         source: PayloadError,
     },
     /// The payload is damaged.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {source}\n{AGAIN}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -88,7 +88,7 @@ impl Bundle {
     /// # Errors
     /// What is wrong, and where.
     pub fn verify_executable(&self, advance: &dyn Fn(u64)) -> Result<Signature, BundleError> {
-        let failed = |source| BundleError::Macho {
+        let failed = |source| BundleError::Executable {
             path: self.path.clone(),
             source,
         };

@@ -99,7 +99,7 @@ fn is_blamed(error: &BundleError, at: u64, payload: &std::ops::Range<u64>) -> bo
             // Load commands say where the payload is.
             payload.contains(&at) || at < PAGE
         }
-        BundleError::Macho { .. } => !payload.contains(&at),
+        BundleError::Executable { .. } => !payload.contains(&at),
         BundleError::NotBundle { .. } => at < PAGE,
         _ => false,
     }
@@ -142,5 +142,5 @@ fn nothing_may_follow_the_signature() {
     let path = bundle(dir.path());
     let mut file = OpenOptions::new().append(true).open(&path).expect("a file");
     file.write_all(&[0]).expect("a byte");
-    assert!(matches!(verify(&path), Err(BundleError::Macho { .. })));
+    assert!(matches!(verify(&path), Err(BundleError::Executable { .. })));
 }

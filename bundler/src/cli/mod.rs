@@ -28,6 +28,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -132,6 +133,9 @@ enum Command {
     /// Make the store smaller
     Prune(store::PruneArgs),
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  elfuse-bundle completions bash > ~/.local/share/bash-completion/completions/elfuse-bundle\n  elfuse-bundle completions zsh > ~/.zfunc/_elfuse-bundle"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -155,6 +159,7 @@ impl Global {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    survive_full_files();
     let cli = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
@@ -165,6 +170,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// At the limit of a file's size (`ulimit -f`) a write fails and says so, where the
+/// signal's default would end the program without a word. A handler and not
+/// `SIG_IGN`, which programs that are started would inherit.
+fn survive_full_files() {
+    // Nothing is lost if that is refused but the message.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Parses a command line. Options of all commands may stand before a command's
@@ -226,6 +239,18 @@ mod tests {
     #[test]
     fn command_tree_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        let commands = cli.get_subcommands_mut();
+        for command in commands.filter(|command| command.get_name() != "help") {
+            let (name, help) = (command.get_name().to_owned(), command.render_help());
+            let help = help.to_string();
+            assert!(help.contains("\nExample"), "{name}: {help}");
+        }
     }
 
     #[test]

@@ -8,6 +8,22 @@ use serde::Serialize;
 /// Prints `error: what: why` and, on lines of their own, the hints. A cause
 /// that the message before it already tells is not repeated.
 pub(super) fn print_error(error: &anyhow::Error) {
+    let (text, hints) = describe(error);
+    // Nobody is left to be told when standard error is gone.
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "error: {text}");
+    for hint in hints {
+        let _ = writeln!(err, "{hint}");
+    }
+}
+
+/// An error in one line.
+pub(super) fn error_text(error: &anyhow::Error) -> String {
+    describe(error).0
+}
+
+/// The error in one line, and its hints.
+fn describe(error: &anyhow::Error) -> (String, Vec<String>) {
     let mut text = String::new();
     let mut hints = Vec::new();
     for cause in error.chain() {
@@ -25,12 +41,7 @@ pub(super) fn print_error(error: &anyhow::Error) {
             }
         }
     }
-    // Nobody is left to be told when standard error is gone.
-    let mut err = io::stderr().lock();
-    let _ = writeln!(err, "error: {text}");
-    for hint in hints {
-        let _ = writeln!(err, "{hint}");
-    }
+    (text, hints)
 }
 
 /// What to do when the host has no room; hardly any place that writes can tell.

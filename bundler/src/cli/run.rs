@@ -18,6 +18,9 @@ use crate::bundle::Bundle;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The bundle's own options are in the output of the second example.\n\nExamples:\n  elfuse-bundle run ./alpine sh -c 'uname -a'\n  elfuse-bundle run ./alpine --elfuse-help\n  elfuse-bundle run ./jq -e A=1 -v ~/data:/data:ro"
+)]
 pub(super) struct RunArgs {
     /// The bundle, then its options, a command and its arguments, as on a Mac
     #[arg(

@@ -22,7 +22,7 @@ pub(super) struct VerifyArgs {
 
 pub(super) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Outcome> {
     let result = check(args, global);
-    let damage = match result {
+    let damage = anyhow::Error::from(match result {
         Ok(signature) => {
             if args.json {
                 output::print_json(&json!({
@@ -38,18 +38,12 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Outcome>
         }
         // The host's troubles say nothing about the file.
         Err(error @ BundleError::Io { .. }) => return Err(error.into()),
-        Err(error) => anyhow::Error::from(error),
-    };
-    if args.json {
-        output::print_json(&json!({"intact": false, "error": format!("{damage:#}")}))?;
-    }
-    let again = "hint: copy or download it again, or make it anew";
-    let has_hint = damage.to_string().contains("\nhint: ");
-    output::print_error(&if has_hint {
-        damage
-    } else {
-        anyhow::anyhow!("{damage}\n{again}")
+        Err(error) => error,
     });
+    if args.json {
+        output::print_json(&json!({"intact": false, "error": output::error_text(&damage)}))?;
+    }
+    output::print_error(&damage);
     Ok(Outcome::Difference)
 }
 

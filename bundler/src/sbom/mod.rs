@@ -40,7 +40,9 @@ pub enum SbomError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// A database of a format that is not read.
-    #[error("read package database {path}: {format} is not supported")]
+    #[error(
+        "read package database {path}: {format} is not supported\nhint: run in the image, rpmdb --define '_db_backend sqlite' --rebuilddb makes one that is"
+    )]
     Unsupported {
         /// The file in the image.
         path: String,

@@ -159,3 +159,35 @@ fn an_image_that_a_registry_does_not_have_says_what_to_check() -> Result<()> {
     }
     Ok(())
 }
+
+/// The signal that comes with it would end the bundler without a word.
+#[test]
+fn a_limit_of_file_sizes_leaves_nothing_and_is_told() -> Result<()> {
+    let user = User::new()?;
+    let directory = user.path("limited");
+    fs::create_dir(&directory)?;
+    let image = format!("oci:{}:latest", image::busybox()?.display());
+    let bundler = user.command(["-q", "-o", "limited/box", &image])?;
+    // The scratch file is the first that is too long; with the layer in the store
+    // it is the bundle.
+    for place in ["/store/", "limited/box"] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", r#"ulimit -f 512 && exec "$@""#, "sh"]);
+        limited.arg(bundler.get_program()).args(bundler.get_args());
+        surround_like(&mut limited, &bundler);
+        let output = limited.output()?;
+        let text = text_of(&output);
+        ensure!(
+            output.status.code() == Some(3),
+            "{:?}: {text}",
+            output.status
+        );
+        let lines: Vec<_> = text.lines().collect();
+        let is_plain = matches!(lines[..], [error, hint]
+            if error.contains(place) && error.contains("File too large") && hint.contains("room"));
+        ensure!(is_plain, "{text}");
+        ensure!(fs::read_dir(&directory)?.next().is_none(), "{place}");
+        user.run(["-q", "-o", "box", &image])?;
+    }
+    Ok(())
+}
