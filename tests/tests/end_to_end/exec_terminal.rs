@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `elfuse-bundle exec -t`: a shell in a guest that runs already, at one's own terminal.
+//! The terminals are real ptys of this machine; their windows change and they go away
+//! while the guest's program looks.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image of a tool in Go from a registry, by name: no shell in it, a user who is not
-//! root, and the user's own files to work on.
+//! root, and the user's own files to work on. Its program brings a runtime with threads
+//! of its own, and is linked with the C library of the layer below.
 
 use std::fs;
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A person at a terminal: `script` makes one, and what would be typed is typed.
+//! A person at a terminal: `script` makes one, what would be typed is typed, and what
+//! appears is read. A step that waits for something which does not appear fails with
+//! what did.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

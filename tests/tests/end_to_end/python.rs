@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An image of Python from a registry, by name: bundled, verified, and run in all the
-//! ways that its users run one.
+//! ways that its users run one. It has an entrypoint, a working directory, variables,
+//! and a layer that hides what is in the layers below.
 
 use std::fs;
 use std::process::Stdio;

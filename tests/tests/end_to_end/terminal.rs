@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A shell at a terminal.
+//! A shell at a terminal: jobs are stopped, sent to the background and fetched back,
+//! interrupted by a key, and the shell's exit status is the bundle's. The guest's own
+//! line discipline does all of it; the host's terminal is raw.
 
 use std::time::Duration;
 
