@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Claims about memory: mmap and its kin, copy on write, brk, faults in copies. */
 #include "case.h"
+#include <sys/sysinfo.h>
 
 #define PAGE 4096UL
 #define RW (PROT_READ | PROT_WRITE)
@@ -49,6 +50,33 @@ CASE(mmap_shared_write_needs_a_writable_descriptor)
 	int fd = open("f", O_RDONLY);
 	CHECK_ERR(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0), EACCES);
 	CHECK(mmap(NULL, PAGE, RW, MAP_PRIVATE, fd, 0) != MAP_FAILED);
+}
+/* A little more than there is; a page of a reservation costs the emulator memory. */
+static size_t too_much(void)
+{
+	struct sysinfo info;
+	sysinfo(&info);
+	return (info.totalram + info.totalswap) * info.mem_unit + (64 << 20);
+}
+CASE(mmap_of_more_than_all_memory_is_enomem)
+{
+	size_t len = too_much();
+	CHECK_ERR(mmap(NULL, len, RW, ANON, -1, 0), ENOMEM);
+	CHECK_ERR(mmap(NULL, len, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0), ENOMEM);
+	char *at = mmap(NULL, len, RW, ANON | MAP_NORESERVE, -1, 0);
+	CHECK(at != MAP_FAILED);
+	at[len - 1] = 1;
+	munmap(at, len);
+}
+CASE(reservation_of_more_than_all_memory_cannot_become_writable)
+{
+	size_t len = too_much();
+	char *at = mmap(NULL, len, PROT_NONE, ANON, -1, 0);
+	CHECK(at != MAP_FAILED);
+	CHECK_ERR(mprotect(at, len, RW), ENOMEM);
+	CHECK_EQ(mprotect(at, 2 * PAGE, RW), 0);
+	at[PAGE] = 1;
+	munmap(at, len);
 }
 CASE(mmap_huge_is_enomem) { CHECK_ERR(mmap(NULL, 1UL << 50, RW, ANON, -1, 0), ENOMEM); }
 CASE(mmap_directory_is_enodev)

@@ -164,6 +164,14 @@ impl Mm {
             if vma.prot == prot {
                 continue;
             }
+            if !vma.prot.contains(ProtFlags::WRITE) {
+                self.check_commit(&Vma {
+                    start: part.start,
+                    end: part.end,
+                    prot,
+                    ..vma
+                })?;
+            }
             check_area_count(&state, state.vmas.splits(part.clone()))?;
             self.protect_locked(&mut state, part, prot);
         }
@@ -228,9 +236,16 @@ impl Mm {
         wanted
     }
 
-    /// Linux's heuristic overcommit: what can obviously never fit is refused.
+    /// Linux's heuristic overcommit (`overcommit_memory` 0): a single area that is larger
+    /// than all memory can obviously never fit, and is refused. Reservations are not,
+    /// until they become writable.
     pub(super) fn check_commit(&self, vma: &Vma) -> Result<(), Errno> {
-        let counts = is_data(vma) && !vma.flags.contains(VmaFlags::NORESERVE);
+        let is_shared = vma.flags.contains(VmaFlags::SHARED);
+        let is_memory = match &vma.backing {
+            Some(backing) if is_shared => backing.file.is_none(),
+            _ => !is_shared && vma.prot.contains(ProtFlags::WRITE),
+        };
+        let counts = is_memory && !vma.flags.contains(VmaFlags::NORESERVE);
         let total = u64::try_from(self.machine.frames_total()).unwrap_or(u64::MAX);
         if counts && vma.len() / PAGE > total {
             Err(Errno::ENOMEM)
