@@ -7,13 +7,14 @@
 //! Linux's `seq_file` does, so a reader sees one consistent text. No locks but the
 //! one of an open file's text.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use linux_abi::Errno;
 use linux_abi::fcntl::OpenFlags;
 
 use crate::error::SysResult;
 use crate::file::{Caller, File, IoFlags, IoSink, IoSource, Whence};
+use crate::task::Process;
 use crate::vfs::{
     Attachments, Attr, Clock, DirEntry, Directory, FileSystem, FsStat, Inode, Kind, Link, Location,
     SetAttr, Timespec,
@@ -52,7 +53,7 @@ pub trait VirtualDir: Send + Sync {
     fn list(&self, caller: &Caller<'_>) -> Result<Vec<DirEntry>, Errno>;
 
     /// The process that it is the directory of.
-    fn process(&self) -> Option<i32> {
+    fn process(&self) -> Option<&Weak<Process>> {
         None
     }
 }
@@ -139,7 +140,7 @@ pub struct VirtualNode {
 impl VirtualNode {
     /// The process that it is the directory of, which can stand for a pidfd.
     #[must_use]
-    pub fn process(&self) -> Option<i32> {
+    pub fn process(&self) -> Option<&Weak<Process>> {
         match &self.body {
             Body::Dir(dir) => dir.process(),
             _ => None,
@@ -272,7 +273,14 @@ impl Directory for VirtualNode {
         let (Ok(now), Ok(before)) = (dir.lookup(caller, name), child.attr()) else {
             return false;
         };
-        now.ino == before.ino && now.kind() == before.kind && now.owner == (before.uid, before.gid)
+        // A number that is used again is another process.
+        let process = child.downcast::<Self>().and_then(Self::process);
+        let is_same = match (now.process(), process) {
+            (Some(now), Some(before)) => now.ptr_eq(before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        let is_same = is_same && now.ino == before.ino && now.kind() == before.kind;
+        is_same && now.owner == (before.uid, before.gid)
     }
 }
 

@@ -71,12 +71,10 @@ pub(super) fn target(task: &Task, fd: Fd) -> Result<i32, Errno> {
 fn process_to_signal(task: &Task, fd: Fd) -> Result<Arc<Process>, Errno> {
     let open = task.files()?.get_any(fd)?;
     let node = open.location().inode().downcast::<VirtualNode>();
-    let Some(pid) = node.and_then(VirtualNode::process) else {
-        return process_of(task, fd);
-    };
-    let table = task.kernel().processes().lock();
-    let entry = table.get(pid).ok_or(Errno::ESRCH)?;
-    Ok(Arc::clone(&entry.process))
+    match node.and_then(VirtualNode::process) {
+        Some(process) => process.upgrade().ok_or(Errno::ESRCH),
+        None => process_of(task, fd),
+    }
 }
 
 pub(super) fn pidfd_send_signal(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `/proc/PID` and `/proc/PID/task/TID`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
 
@@ -10,7 +10,7 @@ use super::{fds, id_of, ino_of, kernel, maps, mounts, status};
 use crate::file::Caller;
 use crate::fs::virtual_fs::{LinkTarget, VirtualDir, VirtualNode, VirtualSpace};
 use crate::mm::UserAddr;
-use crate::task::Task;
+use crate::task::{Process, Task};
 use crate::vfs::{Capability, DirEntry, Kind, Location};
 
 /// Longest piece of memory that one file shows.
@@ -99,9 +99,14 @@ pub(super) fn directory(
 
 fn node(space: &VirtualSpace, caller: &Caller<'_>, subject: Subject) -> VirtualNode {
     let (uid, gid) = owner(caller, subject);
+    let table = kernel(caller).map(|kernel| kernel.processes().lock());
+    let entry = table.as_ref().ok().and_then(|table| table.get(subject.pid));
+    let process = entry.map_or_else(Weak::new, |entry| Arc::downgrade(&entry.process));
+    drop(table);
     let dir = ProcessDir {
         space: space.clone(),
         subject,
+        process,
     };
     space
         .dir(subject.ino(INO_DIR), 0o555, dir)
@@ -153,6 +158,8 @@ const ENTRIES: &[(&str, Entry)] = &[
 struct ProcessDir {
     space: VirtualSpace,
     subject: Subject,
+    /// Tells the process from one that has its number later.
+    process: Weak<Process>,
 }
 
 /// Entries that every process has but that a thread's directory lacks.
@@ -161,9 +168,8 @@ fn is_listed(name: &str, subject: Subject) -> bool {
 }
 
 impl VirtualDir for ProcessDir {
-    fn process(&self) -> Option<i32> {
-        let subject = self.subject;
-        (!subject.is_thread).then_some(subject.pid)
+    fn process(&self) -> Option<&Weak<Process>> {
+        (!self.subject.is_thread).then_some(&self.process)
     }
 
     fn lookup(&self, caller: &Caller<'_>, name: &[u8]) -> Result<Arc<VirtualNode>, Errno> {
