@@ -63,6 +63,36 @@ fn open_file_outlives_its_name_on_the_host() {
 }
 
 #[test]
+fn many_directories_and_files_are_kept_open_up_to_a_bound() {
+    use std::os::unix::fs::MetadataExt;
+    let many = 3 * super::KEPT_OPEN;
+    let temp = tempfile::tempdir().unwrap();
+    for n in 0..many {
+        std::fs::create_dir(temp.path().join(n.to_string())).unwrap();
+        std::fs::write(temp.path().join(format!("{n}/f")), n.to_string()).unwrap();
+    }
+    let dev = temp.path().metadata().unwrap().dev();
+    let numbers: std::collections::HashSet<u64> = (0..many)
+        .flat_map(|n| [n.to_string(), format!("{n}/f")])
+        .map(|path| temp.path().join(path).metadata().unwrap().ino())
+        .collect();
+    for mode in [HostMode::Immutable, HostMode::Live] {
+        let world = World::new(mount(temp.path(), mode));
+        for n in (0..many).chain(0..many) {
+            let read = world.read(&format!("/{n}/f")).unwrap();
+            assert_eq!(read, n.to_string().as_bytes());
+        }
+        let open = std::fs::read_dir("/dev/fd").unwrap().filter(|entry| {
+            let file = std::fs::metadata(entry.as_ref().unwrap().path());
+            file.is_ok_and(|file| file.dev() == dev && numbers.contains(&file.ino()))
+        });
+        // Each that is kept holds one; an entry stays while its descriptor may be used.
+        let open = open.count();
+        assert!(open > 0 && open <= super::KEPT_OPEN, "{mode:?}: {open}");
+    }
+}
+
+#[test]
 fn overlay_keeps_the_host_directory_as_it_is() {
     let temp = tempfile::tempdir().unwrap();
     std::fs::create_dir(temp.path().join("d")).unwrap();
