@@ -24,7 +24,7 @@ const SHIPPED: [&str; 6] = [
 ];
 
 /// The crates with parsers of foreign bytes and their fuzz targets.
-const FUZZED: [&str; 2] = ["elfuse-bundle", "elfuse-payload"];
+const FUZZED: [&str; 3] = ["elfuse-bundle", "elfuse-kernel", "elfuse-payload"];
 
 /// How long each fuzz target runs under `--fuzz`.
 const FUZZ_SECONDS: &str = "60";

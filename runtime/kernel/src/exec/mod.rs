@@ -7,6 +7,8 @@
 //! leaves it running. Linux 6.12 `fs/exec.c`, `fs/binfmt_elf.c`, `fs/binfmt_script.c`.
 
 mod elf;
+#[cfg(test)]
+mod fuzz;
 mod place;
 mod script;
 mod stack;
