@@ -56,6 +56,15 @@ impl Judge {
 /// The cases that failed, with what they said.
 pub type Failures = BTreeMap<String, String>;
 
+/// What a judge found.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Cases that failed each time.
+    pub failures: Failures,
+    /// Cases that failed at first, and held when they were asked again.
+    pub wavering: Failures,
+}
+
 /// A family, compiled for its judges.
 #[derive(Debug)]
 pub struct Family {
@@ -94,20 +103,21 @@ impl Family {
     ///
     /// # Errors
     /// The judge cannot be started.
-    pub fn ask(&self, judge: Judge, expected: &BTreeSet<&str>) -> Result<Failures> {
+    pub fn ask(&self, judge: Judge, expected: &BTreeSet<&str>) -> Result<Verdict> {
         let mut failures = self.verdicts(judge, &self.cases, &[])?;
+        let mut wavering = Failures::new();
         let is_surprise = |case: &&String| !expected.contains(case.as_str());
         let surprises: Vec<String> = failures.keys().filter(is_surprise).cloned().collect();
         for case in surprises {
             let alone = || self.verdicts(judge, std::slice::from_ref(&case), &[&case]);
             for _ in 0..SECOND_CHANCES {
                 if alone()?.is_empty() {
-                    failures.remove(&case);
+                    wavering.extend(failures.remove_entry(&case));
                     break;
                 }
             }
         }
-        Ok(failures)
+        Ok(Verdict { failures, wavering })
     }
 
     /// Runs the program with `arguments` and looks for a verdict about each of `cases`.
@@ -224,6 +234,9 @@ pub fn cases(family: &str) -> Result<Vec<String>> {
 #[derive(Debug, Default)]
 pub struct Differences(BTreeMap<(String, Judge), BTreeMap<String, String>>);
 
+/// How reasons begin that explain a failure now and then.
+const AT_TIMES: &str = "at times: ";
+
 impl Differences {
     /// Reads `tests/guest/differences.txt`.
     ///
@@ -264,30 +277,47 @@ impl Differences {
     /// How many cases are said not to hold before `judge`.
     #[must_use]
     pub fn count(&self, judge: Judge) -> usize {
-        let of_judge = self.0.iter().filter(|((_, known), _)| *known == judge);
-        of_judge.map(|(_, cases)| cases.len()).sum()
+        let families = self.0.keys().filter(|(_, known)| *known == judge);
+        families
+            .map(|(family, _)| self.of(family, judge).len())
+            .sum()
     }
 
     /// The cases that are said not to hold before `judge`.
     #[must_use]
     pub fn of(&self, family: &str, judge: Judge) -> BTreeSet<&str> {
-        let listed = self.0.get(&(family.to_owned(), judge));
-        let cases = listed.into_iter().flat_map(BTreeMap::keys);
-        cases.map(String::as_str).collect()
+        self.listed(family, judge, false)
     }
 
-    /// Where the list and `failures` disagree, in words: nothing when they agree.
+    /// The cases with that kind of reason: whether they only fail at times.
+    fn listed(&self, family: &str, judge: Judge, at_times: bool) -> BTreeSet<&str> {
+        let listed = self
+            .0
+            .get(&(family.to_owned(), judge))
+            .into_iter()
+            .flatten();
+        let listed = listed.filter(|(_, reason)| reason.starts_with(AT_TIMES) == at_times);
+        listed.map(|(case, _)| case.as_str()).collect()
+    }
+
+    /// Where the list and the verdict disagree, in words: nothing when they agree.
     #[must_use]
-    pub fn judge(&self, family: &str, judge: Judge, failures: &Failures) -> String {
+    pub fn judge(&self, family: &str, judge: Judge, verdict: &Verdict) -> String {
         let listed = self.of(family, judge);
+        let at_times = self.listed(family, judge, true);
         let (name, mut report) = (judge.name(), String::new());
-        for (case, why) in failures {
+        for (case, why) in &verdict.wavering {
+            if !at_times.contains(case.as_str()) {
+                report += &format!("{name} {family}/{case}: fails at times: {why}\n");
+            }
+        }
+        for (case, why) in &verdict.failures {
             if !listed.contains(case.as_str()) {
                 report += &format!("{name} {family}/{case}: fails: {why}\n");
             }
         }
         for case in listed {
-            if !failures.contains_key(case) {
+            if !verdict.failures.contains_key(case) {
                 report += &format!("{name} {family}/{case}: is listed and holds\n");
             }
         }
@@ -297,7 +327,7 @@ impl Differences {
 
 #[cfg(test)]
 mod tests {
-    use super::{Differences, Failures, Judge};
+    use super::{Differences, Failures, Judge, Verdict};
 
     #[test]
     fn a_difference_must_be_listed_and_a_listed_one_must_differ() {
@@ -305,13 +335,26 @@ mod tests {
         let case = super::cases("clocks").unwrap().remove(0);
         assert!(Differences::parse(line).is_err(), "no such case");
         let list = Differences::parse(&format!("elfuse clocks/{case}: because")).unwrap();
-        let failed = Failures::from([(case, "why".to_owned())]);
+        let failures = Failures::from([(case.clone(), "why".to_owned())]);
+        let failed = Verdict {
+            failures: failures.clone(),
+            wavering: Failures::new(),
+        };
         assert_eq!(list.judge("clocks", Judge::Runtime, &failed), "");
         assert!(
             list.judge("clocks", Judge::Emulator, &failed)
                 .contains("fails: why")
         );
-        let held = list.judge("clocks", Judge::Runtime, &Failures::new());
+        let held = list.judge("clocks", Judge::Runtime, &Verdict::default());
         assert!(held.ends_with("is listed and holds\n"));
+        let wavered = Verdict {
+            failures: Failures::new(),
+            wavering: failures,
+        };
+        let none = Differences::default().judge("clocks", Judge::Runtime, &wavered);
+        assert!(none.ends_with("fails at times: why\n"), "{none}");
+        let listed = Differences::parse(&format!("elfuse clocks/{case}: at times: slow")).unwrap();
+        assert_eq!(listed.judge("clocks", Judge::Runtime, &wavered), "");
+        assert_eq!(listed.count(Judge::Runtime), 0);
     }
 }
