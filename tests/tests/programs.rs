@@ -6,6 +6,8 @@
 
 #[path = "programs/applets.rs"]
 mod applets;
+#[path = "programs/first.rs"]
+mod first;
 #[path = "programs/interpreters.rs"]
 mod interpreters;
 #[path = "programs/musl.rs"]
