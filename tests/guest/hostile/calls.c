@@ -30,21 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "random.h"
+
 #define CALLS 300
 #define AREA (16 * 4096)
 
-static __thread uint64_t state;
 static char *area;
-
-static uint64_t next(void)
-{
-	state += 0x9e3779b97f4a7c15;
-	uint64_t z = state;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t n) { return next() % n; }
 
 static const char *const paths[] = {
 	"", ".", "..", "/", "/tmp", "/tmp/f", "/tmp/d", "/tmp/d/../f", "/tmp/l", "/tmp/loop", "f", "d",

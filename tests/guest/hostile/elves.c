@@ -18,18 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST 200000
+#include "random.h"
 
-static uint64_t state;
-static uint64_t next(void)
-{
-	state += 0x9e3779b97f4a7c15;
-	uint64_t z = state;
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-static uint64_t below(uint64_t n) { return next() % n; }
+#define MOST 200000
 
 static char bytes[MOST];
 static size_t size;
