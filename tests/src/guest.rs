@@ -40,6 +40,7 @@ pub struct Guest {
     options: Vec<String>,
     input: Vec<u8>,
     limit: Duration,
+    is_apart: bool,
 }
 
 impl Guest {
@@ -54,6 +55,7 @@ impl Guest {
             options: Vec::new(),
             input: Vec::new(),
             limit: Duration::from_secs(60),
+            is_apart: false,
         }
     }
 
@@ -92,6 +94,13 @@ impl Guest {
         self
     }
 
+    /// In a network of its own, where there is nobody but itself.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.is_apart = true;
+        self
+    }
+
     /// Runs it in the simulator. A program that does not end in time leaves the
     /// status of `timeout`, 124 or 137.
     ///
@@ -101,6 +110,9 @@ impl Guest {
     pub fn run(&self) -> Outcome {
         let mut command = self.timed();
         let simulated = self.simulated();
+        if self.is_apart {
+            command.args(["bwrap", "--dev-bind", "/", "/", "--unshare-net", "--"]);
+        }
         command.arg(simulated.get_program());
         command.args(simulated.get_args());
         self.finish(&mut command)

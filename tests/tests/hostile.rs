@@ -97,7 +97,8 @@ impl Scene {
         let before = state_of(self.root.path());
         let guest = Guest::new(&self.guest(), command)
             .options(&["--memory", "256m", "--pids-limit", "500", "--cpus", cpus])
-            .limit(limit);
+            .limit(limit)
+            .apart();
         let outcome = guest.run();
         let what = format!("{command:?} on {cpus} processors: {outcome:#?}");
         assert_eq!(outcome.status, 0, "{what}");

@@ -61,6 +61,8 @@ static void open_things(void)
 	pipe2(pair, 0);
 	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
 	socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+	listen(socket(AF_INET, SOCK_STREAM, 0), 4);
+	socket(AF_INET6, SOCK_DGRAM, 0);
 	eventfd(0, 0);
 	epoll_create1(0);
 	timerfd_create(CLOCK_MONOTONIC, 0);
