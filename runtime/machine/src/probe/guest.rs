@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Questions that the runtime's own shim and page tables put: small programs at EL0.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use super::code;
@@ -38,6 +41,12 @@ pub(super) const QUESTIONS: &[Question] = &[
         claim: "address spaces with 16-bit numbers see their own pages",
         fact: "1.3",
         ask: two_spaces,
+    },
+    Question {
+        name: "file-window",
+        claim: "EL0 reads a host's file where it is mapped, and runs code in it",
+        fact: "1.2",
+        ask: file_window,
     },
 ];
 
@@ -142,6 +151,37 @@ fn unmapped_page(hv: &dyn Hypervisor) -> Result<Answer, Failure> {
     let is_so = first == Trap::Syscall
         && matches!(second, Trap::MemFault { addr, .. } if addr == GuestAddr(DATA));
     Answer::needed(is_so, words(second, exits))
+}
+
+/// A file without a name, which holds `words`.
+fn file_of(words: &[u32]) -> std::io::Result<File> {
+    let name = format!("elfuse-probe-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    std::fs::remove_file(path)?;
+    for word in words {
+        file.write_all(&word.to_le_bytes())?;
+    }
+    Ok(file)
+}
+
+fn file_window(hv: &dyn Hypervisor) -> Result<Answer, Failure> {
+    let mut guest = Guest::new(hv)?;
+    let file = file_of(&[code::LOAD, code::SVC])?;
+    let window = guest.machine.map_file(file.as_fd(), 0, 8);
+    let Some(page) = window.ok().and_then(|window| window.page(0)) else {
+        return Answer::expected(false, "no window: files are read into memory instead");
+    };
+    let space = guest.space(&[], program(), 0)?;
+    space.map(GuestAddr(CODE), Page::File(page), program())?;
+    let (trap, exits) = guest.run(&space, CODE);
+    let words_read = u64::from(code::LOAD) | u64::from(code::SVC) << 32;
+    let is_so = trap == Trap::Syscall && guest.thread.x(1) == words_read;
+    Answer::expected(is_so, words(trap, exits))
 }
 
 fn two_spaces(hv: &dyn Hypervisor) -> Result<Answer, Failure> {

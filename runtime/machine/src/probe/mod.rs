@@ -86,6 +86,8 @@ enum Failure {
     Machine(#[from] MachineError),
     #[error("no guest memory: {0}")]
     Memory(#[from] crate::OutOfMemory),
+    #[error("no file to map: {0}")]
+    File(#[from] std::io::Error),
 }
 
 struct Question {
