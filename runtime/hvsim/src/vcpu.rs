@@ -40,6 +40,7 @@ const HCR_EL2: SysRegId = SysRegId {
 /// `HCR_EL2`: `WFI` and `WFE` come out, as they do from Apple's hypervisor
 /// (docs/hvf.md, "Waiting"); EL1 is 64-bit and has pointer authentication.
 const HCR: u64 = 1 << 13 | 1 << 14 | 1 << 31 | 1 << 40 | 1 << 41;
+
 /// One processor.
 pub(crate) struct SimVcpu {
     /// Dropped before the core, which it uses.
