@@ -95,6 +95,12 @@ enum Bench {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// From a bundle to a program that has ended, with and without a warm cache
+    Start {
+        /// How often each program runs; the quickest run counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// Processes, pipes, system calls and arithmetic in the simulator
     Runtime {
         /// How often each program runs; the median counts
@@ -118,6 +124,9 @@ fn run(task: Task) -> Result<()> {
         Task::Bench {
             what: Bench::Bundle { rounds },
         } => bench::bundle::run(rounds)?,
+        Task::Bench {
+            what: Bench::Start { rounds },
+        } => bench::start::run(rounds)?,
         Task::Bench {
             what: Bench::Runtime { rounds },
         } => bench::runtime::run(rounds)?,

@@ -6,3 +6,4 @@ pub(crate) mod bundle;
 mod image;
 mod measure;
 pub(crate) mod runtime;
+pub(crate) mod start;
