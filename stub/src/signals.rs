@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Signals of the host: one thread waits for them, all others have them blocked,
 //! because a signal that arrives in a thread with a virtual processor would end
-//! its run with no reason given (facts/hvf.md 1.5).
+//! its run with no reason given (docs/hvf.md 1.8).
 //!
 //! [`block`] must be called before other threads are started; [`Pending::forward`]
 //! starts the thread that waits.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Files of the host as guest memory: shared without a copy, and nothing but a fault
-//! when somebody cuts one short under the program that has it mapped.
+//! when somebody cuts one short under the program that has it mapped. Windows that
+//! nobody uses make room for others.
 
 mod common;
 

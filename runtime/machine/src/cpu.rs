@@ -25,7 +25,7 @@ use crate::space::Stale;
 use crate::{AddressSpace, GuestAddr, ThreadState};
 
 /// `SCTLR_EL1`: RES1 bits, MMU, caches, EL0 may use `DC ZVA`, `CTR`, cache
-/// maintenance, `WFI` and `WFE`; stack alignment is checked (facts/hvf.md 1.3).
+/// maintenance, `WFI` and `WFE`; stack alignment is checked (docs/hvf.md 1.3).
 const SCTLR: u64 = 0x34d0_d985 | 1 << 16 | 1 << 18 | 1 << 4;
 /// `TCR_EL1`: 48 bits both ways, 4 KiB, write-back, inner shareable, 40-bit physical
 /// addresses, 16-bit ASIDs, top byte of EL0 addresses ignored.

@@ -3,7 +3,7 @@
 //!
 //! One [`Vm`] per process; a [`Vcpu`] belongs to the thread that made it and is only
 //! used there, except for its [`Kick`]. Numbers of registers are Apple's
-//! (facts/hvf.md 1.1): a system register is `op0<<14|op1<<11|CRn<<7|CRm<<3|op2`.
+//! (docs/hvf.md 1.1): a system register is `op0<<14|op1<<11|CRn<<7|CRm<<3|op2`.
 
 use crate::Ipa;
 use crate::hwcap::IdRegisters;

@@ -49,7 +49,7 @@ pub struct Row {
     pub found: String,
     /// What the user can do.
     pub hint: Option<&'static str>,
-    /// For assumptions: what was assumed, and the section of facts/hvf.md.
+    /// For assumptions: what was assumed, and the section of docs/hvf.md.
     pub assumed: Option<(&'static str, &'static str)>,
 }
 

@@ -24,7 +24,7 @@ impl Report {
             if let (Some((claim, fact)), false) = (row.assumed, row.verdict == Verdict::Ok) {
                 writeln!(
                     out,
-                    "           {:18}  assumed: {claim} (facts/hvf.md {fact})",
+                    "           {:18}  assumed: {claim} (docs/hvf.md {fact})",
                     ""
                 )?;
             }
@@ -78,7 +78,7 @@ fn object(row: &Row) -> Value {
     }
     if let Some((claim, fact)) = row.assumed {
         object["assumed"] = json!(claim);
-        object["fact"] = json!(format!("facts/hvf.md {fact}"));
+        object["fact"] = json!(format!("docs/hvf.md {fact}"));
     }
     object
 }

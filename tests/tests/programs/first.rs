@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first process: signals end it as they end any program, unless `--init` puts one
-//! of ours before it (docs/decisions/0031).
+//! of ours before it (docs/decisions/0031). Linux protects it; a bundle is a program on
+//! somebody's computer, which ^C has to end.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;

@@ -12,9 +12,9 @@ use super::code;
 use crate::Ipa;
 use crate::hv::{Exit, HvError, HvPerms, Hypervisor, Reg, SysReg, Vcpu, Vm};
 
-/// Unit of the hypervisor's mappings (facts/hvf.md 1.1).
+/// Unit of the hypervisor's mappings (docs/hvf.md 1.1).
 pub(super) const GRANULE: usize = 16 * 1024;
-/// Where memory begins: not at 0, as elfuse has it (facts/hvf.md 1.2).
+/// Where memory begins: not at 0, as elfuse has it (docs/hvf.md 1.2).
 pub(super) const BASE: u64 = 0x8000_0000;
 /// Where the instructions are.
 pub(super) const CODE: u64 = BASE;
@@ -30,7 +30,7 @@ const GRANULES: usize = 4;
 pub(super) const FROM_EL0: u16 = VECTOR + 8;
 pub(super) const IRQ_FROM_EL0: u16 = VECTOR + 9;
 
-/// `SCTLR_EL1` with the MMU off: RES1 bits, and what EL0 may do (facts/hvf.md 1.3).
+/// `SCTLR_EL1` with the MMU off: RES1 bits, and what EL0 may do (docs/hvf.md 1.3).
 const SCTLR_OFF: u64 = 0x34d0_d985 & !0b101 | 1 << 16 | 1 << 18;
 
 /// Longest run.

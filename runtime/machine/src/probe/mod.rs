@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Questions to the hypervisor of this machine: is it as the runtime takes it to be?
 //!
-//! The backend for Hypervisor.framework was written from public sources (facts/hvf.md);
+//! The backend for Hypervisor.framework was written from public sources (docs/hvf.md);
 //! each assumption there that is marked VERIFY has a question here, which the bundle's
 //! `--elfuse-doctor` asks on the user's Mac and the tests ask the simulator. [`ask`]
 //! needs the process's one virtual machine for itself; questions bind to the calling
@@ -36,7 +36,7 @@ pub struct Finding {
     pub name: &'static str,
     /// What the runtime's authors took to be so.
     pub claim: &'static str,
-    /// The section of facts/hvf.md that says it.
+    /// The section of docs/hvf.md that says it.
     pub fact: &'static str,
     /// What the answer means.
     pub verdict: Verdict,
