@@ -26,8 +26,8 @@ fn exit_status_is_the_programs_or_dockers() -> Result<()> {
         text.contains("--frobnicate") && text.contains("hint:"),
         "{text}"
     );
-    let text = owner.ends_with(125, &["-p", "80:80", "true"])?;
-    ensure!(text.contains("--publish: not supported"), "{text}");
+    let text = owner.ends_with(125, &["--privileged", "true"])?;
+    ensure!(text.contains("--privileged: not supported"), "{text}");
     // The image names no program.
     let text = owner.ends_with::<&str>(125, &[])?;
     ensure!(text.contains("the image names none"), "{text}");
