@@ -7,18 +7,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use elfuse_machine::host::net::{Family, Kind, ReceiveFlags, SendFlags, ShutdownHow};
 use linux_abi::Errno;
 use linux_abi::fcntl::OpenFlags;
 use linux_abi::inet::{self as abi, SockaddrIn, SockaddrIn6};
-use linux_abi::signal::SIGPIPE;
 use linux_abi::socket as flag;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::rw::{AGAIN, raise};
-use super::socket::{Socket, accepted, address_bytes};
+use super::message::sent;
+use super::rw::AGAIN;
+use super::socket::{Socket, accepted, address_bytes, deadline};
 use crate::error::{Restart, SysErr, SysResult};
 use crate::file::{OpenFile, UserBuf};
 use crate::mm::UserAddr;
@@ -26,7 +25,6 @@ use crate::net::inet::{InetSocket, Received};
 use crate::net::unix::Shutdown;
 use crate::syscall::args::UserPtr;
 use crate::task::Task;
-use crate::time::Deadline;
 
 /// The family that a number means.
 pub(super) fn family_arg(family: i32) -> Option<Family> {
@@ -152,14 +150,6 @@ pub(super) fn bind(t: &Task, inet: &InetSocket, addr: UserAddr, len: u32) -> Sys
     Ok(0)
 }
 
-fn nanos(wait: Duration) -> u64 {
-    u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn deadline(t: &Task, wait: Option<Duration>) -> Option<Deadline> {
-    wait.map(|wait| t.kernel().clock().after(nanos(wait)))
-}
-
 pub(super) async fn connect(
     t: &Arc<Task>,
     socket: &Socket,
@@ -282,21 +272,12 @@ pub(super) async fn send(
         };
         match step {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(sent)) => break sent.map_err(SysErr::from),
+            Ok(ControlFlow::Break(end)) => break end.map_err(SysErr::from),
             Err(error) => break Err(error),
         }
     };
-    let done = buf.len() - rest.len();
-    match outcome {
-        Err(error) if done == 0 => {
-            let is_broken = error == SysErr::Errno(Errno::EPIPE);
-            if is_broken && flags & flag::MSG_NOSIGNAL == 0 && inet.kind() == Kind::Stream {
-                raise(t, SIGPIPE);
-            }
-            Err(error)
-        }
-        _ => Ok(done),
-    }
+    let signals = inet.kind() == Kind::Stream && flags & flag::MSG_NOSIGNAL == 0;
+    sent(t, buf.len() - rest.len(), outcome, signals)
 }
 
 pub(super) async fn receive(

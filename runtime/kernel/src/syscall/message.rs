@@ -15,8 +15,7 @@ use super::inet;
 use super::poll::timeout_arg;
 use super::rw::{AGAIN, raise};
 use super::socket::{
-    Address, End, Socket, address_arg, encode_address, find, own_cred, receive_deadline,
-    send_deadline, store_address,
+    Address, End, Socket, address_arg, deadline, encode_address, find, own_cred, store_address,
 };
 use crate::error::{Restart, SysErr, SysResult};
 use crate::file::{Fd, UserBuf};
@@ -72,10 +71,8 @@ async fn send(
                 };
                 let theirs = receiver.map(|receiver| receiver.queue().clone());
                 let queues: Vec<_> = std::iter::once(unix.queue()).chain(&theirs).collect();
-                let deadline = send_deadline(t, unix);
-                let waited = t
-                    .wait_for_any(&queues, deadline, Restart::Sys, attempt)
-                    .await;
+                let until = deadline(t, unix.timeouts().send);
+                let waited = t.wait_for_any(&queues, until, Restart::Sys, attempt).await;
                 waited.and_then(|sent| sent.ok_or(AGAIN)?.map_err(SysErr::from))
             }
         };
@@ -88,11 +85,16 @@ async fn send(
             Err(error) => break Err(error),
         }
     };
-    let done = total - rest.len();
+    let signals = unix.kind() == SocketKind::Stream && !has(flags, abi::MSG_NOSIGNAL);
+    sent(t, total - rest.len(), outcome, signals)
+}
+
+/// The answer of a send that moved `done` bytes: an error only when there were none.
+/// `signals` says whether a broken connection is told by `SIGPIPE` as well.
+pub(super) fn sent(t: &Arc<Task>, done: usize, outcome: SysResult<()>, signals: bool) -> SysResult {
     match outcome {
         Err(error) if done == 0 => {
-            let is_broken = error == SysErr::Errno(Errno::EPIPE);
-            if is_broken && !has(flags, abi::MSG_NOSIGNAL) && unix.kind() == SocketKind::Stream {
+            if signals && error == SysErr::Errno(Errno::EPIPE) {
                 raise(t, SIGPIPE);
             }
             Err(error)
@@ -155,9 +157,9 @@ async fn receive_once(
         Some(got) => Ok(got?),
         None if nonblock => Err(AGAIN),
         None => {
-            let deadline = receive_deadline(t, unix);
+            let until = deadline(t, unix.timeouts().receive);
             let got = t
-                .wait_for(unix.queue(), deadline, Restart::Sys, attempt)
+                .wait_for(unix.queue(), until, Restart::Sys, attempt)
                 .await?;
             Ok(got.ok_or(AGAIN)??)
         }

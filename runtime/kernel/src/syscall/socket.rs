@@ -22,6 +22,7 @@ use crate::net::inet::InetSocket;
 use crate::net::unix::{PeerCred, Shutdown, SocketKind, UnixName, UnixSocket};
 use crate::syscall::args::UserPtr;
 use crate::task::Task;
+use crate::time::Deadline;
 use crate::vfs::{Access, Kind, NewKind, WalkFlags, create_node, may_access};
 
 /// Longest address of any family.
@@ -348,8 +349,8 @@ pub(crate) async fn accept4(
         Some(new) => new?,
         None if socket.is_nonblocking() => return Err(AGAIN),
         None => {
-            let deadline = receive_deadline(t, unix);
-            t.wait_for(unix.queue(), deadline, Restart::Sys, attempt)
+            let until = deadline(t, unix.timeouts().receive);
+            t.wait_for(unix.queue(), until, Restart::Sys, attempt)
                 .await?
                 .ok_or(AGAIN)??
         }
@@ -380,18 +381,10 @@ pub(super) fn accepted(
     Ok(new)
 }
 
-pub(super) fn receive_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::Deadline> {
-    let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-    unix.timeouts()
-        .receive
-        .map(|d| t.kernel().clock().after(nanos(d)))
-}
-
-pub(super) fn send_deadline(t: &Task, unix: &UnixSocket) -> Option<crate::time::Deadline> {
-    let nanos = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
-    unix.timeouts()
-        .send
-        .map(|d| t.kernel().clock().after(nanos(d)))
+/// When a call that waits no longer than `wait` gives up.
+pub(super) fn deadline(t: &Task, wait: Option<Duration>) -> Option<Deadline> {
+    let nanos = |wait: Duration| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+    wait.map(|wait| t.kernel().clock().after(nanos(wait)))
 }
 
 /// `getsockname(2)`.

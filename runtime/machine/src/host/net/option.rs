@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use linux_abi::Errno;
 use rustix::io::Errno as Host;
 
+use super::system;
 use crate::host::from_host;
 
 /// An option that is one number.
@@ -60,6 +61,38 @@ pub enum SocketOption {
     MulticastLoopV6,
     /// `IPV6_TCLASS`.
     TrafficClass,
+}
+
+/// Level and name as the host has them.
+pub(super) const fn native(option: SocketOption) -> (c_int, c_int) {
+    use SocketOption as O;
+    use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
+    match option {
+        O::ReuseAddress => (SOL_SOCKET, libc::SO_REUSEADDR),
+        O::ReusePort => (SOL_SOCKET, libc::SO_REUSEPORT),
+        O::KeepAlive => (SOL_SOCKET, libc::SO_KEEPALIVE),
+        O::Broadcast => (SOL_SOCKET, libc::SO_BROADCAST),
+        O::OobInline => (SOL_SOCKET, libc::SO_OOBINLINE),
+        O::SendBuffer => (SOL_SOCKET, libc::SO_SNDBUF),
+        O::ReceiveBuffer => (SOL_SOCKET, libc::SO_RCVBUF),
+        O::ReceiveLowWater => (SOL_SOCKET, libc::SO_RCVLOWAT),
+        O::IsListening => (SOL_SOCKET, libc::SO_ACCEPTCONN),
+        O::NoDelay => (IPPROTO_TCP, libc::TCP_NODELAY),
+        O::MaxSegment => (IPPROTO_TCP, libc::TCP_MAXSEG),
+        O::Cork => (IPPROTO_TCP, system::CORK),
+        O::KeepIdle => (IPPROTO_TCP, system::KEEP_IDLE),
+        O::KeepInterval => (IPPROTO_TCP, libc::TCP_KEEPINTVL),
+        O::KeepCount => (IPPROTO_TCP, libc::TCP_KEEPCNT),
+        O::TypeOfService => (IPPROTO_IP, libc::IP_TOS),
+        O::TimeToLive => (IPPROTO_IP, libc::IP_TTL),
+        O::MulticastTtl => (IPPROTO_IP, libc::IP_MULTICAST_TTL),
+        O::MulticastLoop => (IPPROTO_IP, libc::IP_MULTICAST_LOOP),
+        O::OnlyV6 => (IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        O::UnicastHops => (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
+        O::MulticastHops => (IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS),
+        O::MulticastLoopV6 => (IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP),
+        O::TrafficClass => (IPPROTO_IPV6, libc::IPV6_TCLASS),
+    }
 }
 
 fn last_error() -> Errno {

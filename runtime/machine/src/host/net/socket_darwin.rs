@@ -22,6 +22,11 @@ pub(super) const MORE: SendFlags = SendFlags::empty();
 /// Reading tells, and `POLLHUP` when both directions ended.
 pub(super) const PEER_CLOSED: PollFlags = PollFlags::empty();
 
+/// `TCP_CORK` by its name there.
+pub(super) const CORK: c_int = libc::TCP_NOPUSH;
+/// `TCP_KEEPIDLE` by its name there.
+pub(super) const KEEP_IDLE: c_int = libc::TCP_KEEPALIVE;
+
 /// Done to every new socket.
 pub(super) fn prepare(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let on: c_int = 1;
@@ -36,38 +41,6 @@ pub(super) fn disconnect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Level and name.
-const fn native(option: SocketOption) -> (c_int, c_int) {
-    use SocketOption as O;
-    use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
-    match option {
-        O::ReuseAddress => (SOL_SOCKET, libc::SO_REUSEADDR),
-        O::ReusePort => (SOL_SOCKET, libc::SO_REUSEPORT),
-        O::KeepAlive => (SOL_SOCKET, libc::SO_KEEPALIVE),
-        O::Broadcast => (SOL_SOCKET, libc::SO_BROADCAST),
-        O::OobInline => (SOL_SOCKET, libc::SO_OOBINLINE),
-        O::SendBuffer => (SOL_SOCKET, libc::SO_SNDBUF),
-        O::ReceiveBuffer => (SOL_SOCKET, libc::SO_RCVBUF),
-        O::ReceiveLowWater => (SOL_SOCKET, libc::SO_RCVLOWAT),
-        O::IsListening => (SOL_SOCKET, libc::SO_ACCEPTCONN),
-        O::NoDelay => (IPPROTO_TCP, libc::TCP_NODELAY),
-        O::MaxSegment => (IPPROTO_TCP, libc::TCP_MAXSEG),
-        O::Cork => (IPPROTO_TCP, libc::TCP_NOPUSH),
-        O::KeepIdle => (IPPROTO_TCP, libc::TCP_KEEPALIVE),
-        O::KeepInterval => (IPPROTO_TCP, libc::TCP_KEEPINTVL),
-        O::KeepCount => (IPPROTO_TCP, libc::TCP_KEEPCNT),
-        O::TypeOfService => (IPPROTO_IP, libc::IP_TOS),
-        O::TimeToLive => (IPPROTO_IP, libc::IP_TTL),
-        O::MulticastTtl => (IPPROTO_IP, libc::IP_MULTICAST_TTL),
-        O::MulticastLoop => (IPPROTO_IP, libc::IP_MULTICAST_LOOP),
-        O::OnlyV6 => (IPPROTO_IPV6, libc::IPV6_V6ONLY),
-        O::UnicastHops => (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
-        O::MulticastHops => (IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS),
-        O::MulticastLoopV6 => (IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP),
-        O::TrafficClass => (IPPROTO_IPV6, libc::IPV6_TCLASS),
-    }
-}
-
 const fn is_buffer(option: SocketOption) -> bool {
     matches!(
         option,
@@ -76,7 +49,7 @@ const fn is_buffer(option: SocketOption) -> bool {
 }
 
 pub(super) fn get_option(fd: BorrowedFd<'_>, option: SocketOption) -> Result<i32, Errno> {
-    let (level, name) = native(option);
+    let (level, name) = option::native(option);
     let value: i32 = option::get(fd, level, name)?;
     Ok(match value {
         _ if is_buffer(option) => value.saturating_mul(2),
@@ -93,7 +66,7 @@ pub(super) fn set_option(
     option: SocketOption,
     value: i32,
 ) -> Result<(), Errno> {
-    let (level, name) = native(option);
+    let (level, name) = option::native(option);
     option::set(fd, level, name, &value)
 }
 
