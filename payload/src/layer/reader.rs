@@ -149,6 +149,26 @@ impl LayerReader {
         threads: usize,
         sink: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> Result<(), LayerError> {
+        let mut offset = 0;
+        self.map(threads, &Ok, &mut |data: Vec<u8>| {
+            sink(offset, &data)?;
+            offset += data.len() as u64;
+            Ok(())
+        })
+    }
+
+    /// Has `work` done on every frame's data, on `threads` threads, and passes the
+    /// results to `sink` in the order of the tar. Memory is a few frames and
+    /// results per thread.
+    ///
+    /// # Errors
+    /// The first broken frame, or what `work` or `sink` said.
+    pub fn map<T: Send>(
+        &self,
+        threads: usize,
+        work: &(dyn Fn(Vec<u8>) -> io::Result<T> + Sync),
+        sink: &mut dyn FnMut(T) -> io::Result<()>,
+    ) -> Result<(), LayerError> {
         let threads = threads.clamp(1, self.frames.len().max(1));
         thread::scope(|scope| {
             let mut outputs = Vec::with_capacity(threads);
@@ -167,26 +187,28 @@ impl LayerReader {
                             return;
                         }
                     };
+                    let mut done = |index| {
+                        let data = decoder.take(index)?;
+                        work(data).map_err(LayerError::Sink)
+                    };
                     // Frames are dealt in turn and taken back in the same turn.
                     let mut mine = (first..self.frames.len()).step_by(threads);
-                    while mine.next().is_some_and(|index| send(decoder.take(index))) {}
+                    while mine.next().is_some_and(|index| send(done(index))) {}
                 });
             }
             self.receive(&outputs, sink)
         })
     }
 
-    fn receive(
+    fn receive<T>(
         &self,
-        outputs: &[Receiver<Result<Vec<u8>, LayerError>>],
-        sink: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+        outputs: &[Receiver<Result<T, LayerError>>],
+        sink: &mut dyn FnMut(T) -> io::Result<()>,
     ) -> Result<(), LayerError> {
-        let mut offset = 0;
         for (_, output) in self.frames.iter().zip(outputs.iter().cycle()) {
             let died = |_| LayerError::Sink(io::Error::other("decompress: helper thread died"));
-            let data = output.recv().map_err(died)??;
-            sink(offset, &data).map_err(LayerError::Sink)?;
-            offset += data.len() as u64;
+            let result = output.recv().map_err(died)??;
+            sink(result).map_err(LayerError::Sink)?;
         }
         Ok(())
     }

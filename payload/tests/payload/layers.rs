@@ -75,6 +75,26 @@ fn stream_on_any_number_of_threads_is_the_tar() {
 }
 
 #[test]
+fn what_is_made_of_frames_comes_in_their_order() {
+    let tree = sample();
+    let layer = open(&tree.layer(2).0);
+    let expected: Vec<_> = tree.tar.chunks(8 << 20).map(Digest::of).collect();
+    for threads in [1, 2, 7] {
+        let mut digests = Vec::new();
+        let work = |data: Vec<u8>| Ok(Digest::of(&data));
+        let mut sink = |digest| {
+            digests.push(digest);
+            Ok(())
+        };
+        layer.map(threads, &work, &mut sink).unwrap();
+        assert_eq!(digests, expected, "{threads} threads");
+    }
+    let work = |_| -> std::io::Result<()> { Err(std::io::ErrorKind::StorageFull.into()) };
+    let error = layer.map(2, &work, &mut |()| Ok(())).unwrap_err();
+    assert_eq!(error.into_io().kind(), std::io::ErrorKind::StorageFull);
+}
+
+#[test]
 fn failing_receiver_ends_a_stream() {
     let mut tree = Tree::new();
     tree.file(b"f", &noise(20 << 20, 7));
