@@ -339,6 +339,95 @@ fn skopeo_umoci_and_tar_take_the_docker_archive() {
 }
 
 #[test]
+fn umoci_and_tar_take_the_gzip_exports() {
+    let fixture = Fixture::new();
+    let layout = fixture.path("out");
+    let archive = fixture.path("out.tar");
+    let gzip = ["--compression-format", "gzip"];
+    let mut export = fixture.command("export");
+    succeed(export.arg(prefixed("oci:", &layout, ":one")).args(gzip));
+    // One core or all of them, and skopeo's name of the option: the same bytes.
+    let mut pinned = Command::new("taskset");
+    let export = fixture.command("export");
+    pinned.args(["-c", "0"]).arg(export.get_program());
+    pinned.args(export.get_args());
+    pinned.arg(prefixed("oci-archive:", &archive, ":one"));
+    succeed(pinned.args(["--dest-compress-format", "gzip"]));
+    let unpacked = fixture.path("unpacked");
+    fs::create_dir(&unpacked).expect("a directory");
+    let args = ["-xf".as_ref(), archive.as_os_str(), "-C".as_ref()];
+    succeed(Command::new("tar").args(args).arg(&unpacked));
+    let names = ["index.json", "oci-layout", "blobs/sha256"];
+    for name in names {
+        let same = Command::new("diff")
+            .arg("-r")
+            .args([layout.join(name), unpacked.join(name)])
+            .status();
+        assert!(same.expect("diff").success(), "{name}");
+    }
+    // umoci's Go reads the members of a gzip file as one stream.
+    let image = prefixed("", &layout, ":one");
+    let theirs = fixture.path("umoci");
+    let words = ["unpack", "--image"].map(OsString::from);
+    tool(
+        "umoci",
+        words
+            .into_iter()
+            .chain([image.clone(), theirs.clone().into()]),
+    );
+    let root = fixture.path("root");
+    succeed(fixture.command("extract").arg(&root));
+    let theirs = describe(&theirs.join("rootfs")).expect("umoci's tree");
+    assert_eq!(describe(&root).expect("ours"), theirs);
+
+    let source = prefixed("oci:", &layout, ":one");
+    let raw = ["inspect".into(), "--raw".into(), source.clone()];
+    let manifest = json(&tool("skopeo", raw));
+    let inspected = json(&succeed(fixture.command("inspect").arg("--json")));
+    let layer = &manifest["layers"][0];
+    assert_eq!(
+        layer["mediaType"],
+        "application/vnd.oci.image.layer.v1.tar+gzip"
+    );
+    let digest = layer["digest"].as_str().expect("a digest");
+    let blob = layout
+        .join("blobs/sha256")
+        .join(digest.trim_start_matches("sha256:"));
+    let bytes = fs::read(&blob).expect("the layer under its digest");
+    assert_eq!(Digest::of(&bytes).to_string(), digest);
+    assert_eq!(layer["size"], bytes.len());
+    let mut gunzip = Command::new("gzip");
+    gunzip
+        .arg("-dc")
+        .stdin(fs::File::open(&blob).expect("the layer"));
+    let plain = succeed(&mut gunzip);
+    assert_eq!(Digest::of(&plain).to_string(), inspected["layer"]["diffId"]);
+
+    // Bundled again it is the same image.
+    let again = fixture.path("again");
+    succeed(
+        bundler(&fixture.path("store"))
+            .arg(&source)
+            .arg("-o")
+            .arg(&again),
+    );
+    let again = json(&succeed(
+        bundler(&fixture.path("store"))
+            .args(["inspect", "--json"])
+            .arg(again),
+    ));
+    assert_eq!(again["layer"], inspected["layer"]);
+    assert_eq!(again["digest"], inspected["digest"]);
+
+    let mut docker = fixture.command("export");
+    docker.arg(prefixed("docker-archive:", &fixture.path("d.tar"), ""));
+    let output = run(docker.args(gzip));
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("never compressed"));
+    assert!(!fixture.path("d.tar").exists());
+}
+
+#[test]
 fn exports_replace_nothing_that_is_not_theirs() {
     let fixture = Fixture::new();
     let dir = fixture.path("mine");

@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::fetch::RegistryArgs;
+use super::export::CompressionArgs;
+use super::fetch::{RegistryArgs, threads};
 use super::{Global, Outcome, output};
 use crate::bundle::Bundle;
+use crate::export::Outgoing;
 use crate::progress::human_bytes;
 use crate::push::push;
 use crate::reference::Reference;
@@ -13,7 +15,7 @@ use crate::reference::Reference;
 /// What to push, and where to.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "The image has the same digests in the registry as in the bundle.\n\nExamples:\n  elfuse-bundle push ./alpine registry.example/team/alpine:mine\n  elfuse-bundle push ./alpine localhost:5000/alpine:mine --insecure"
+    after_help = "The image has the same digests in the registry as in the bundle, unless --compression-format gzip makes another\nlayer of the same files.\n\nExamples:\n  elfuse-bundle push ./alpine registry.example/team/alpine:mine\n  elfuse-bundle push ./alpine localhost:5000/alpine:mine --insecure"
 )]
 pub(super) struct PushArgs {
     /// The bundle
@@ -24,18 +26,19 @@ pub(super) struct PushArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    compression: CompressionArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
 }
 
 pub(super) fn run(args: &PushArgs, global: &Global) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.file)?;
+    let options = args.registry.options(&args.image.to_string())?;
     let progress = global.progress();
-    let pushed = push(
-        &bundle,
-        &args.image,
-        &args.registry.options(&args.image.to_string())?,
-        &*progress,
-    )?;
+    let scratch = args.compression.scratch(global)?;
+    let compression = args.compression.format.unwrap_or_default();
+    let image = Outgoing::new(&bundle, compression, &scratch.dir(), threads(), &*progress)?;
+    let pushed = push(&image, &args.image, &options, &*progress)?;
     drop(progress);
     if args.json {
         output::print_json(&pushed)?;

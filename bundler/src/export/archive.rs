@@ -11,32 +11,29 @@ use std::path::Path;
 use elfuse_payload::{Digest, ReadAt, Sha256Stream};
 use serde_json::json;
 
-use super::{ExportError, check, copy_layer, io_error, layer_digest, layout};
+use super::{ExportError, Outgoing, check, io_error, layout};
 use crate::bundle::Bundle;
 use crate::progress::Progress;
 
 pub(super) fn write_oci(
-    bundle: &Bundle,
+    image: &Outgoing<'_>,
     path: &Path,
     tag: &str,
     progress: &dyn Progress,
 ) -> Result<(), ExportError> {
-    let payload = bundle.payload();
     let mut archive = Archive::create(path)?;
     archive.add("oci-layout", layout::MARKER)?;
-    archive.add("index.json", &layout::new_index(bundle, tag))?;
+    archive.add("index.json", &layout::new_index(image, tag))?;
     archive.add_dir("blobs/")?;
     archive.add_dir("blobs/sha256/")?;
-    for document in [payload.manifest(), payload.config()] {
+    for document in [image.manifest(), image.config()] {
         let name = format!("blobs/sha256/{}", Digest::of(document).hex());
         archive.add(&name, document)?;
     }
-    let size = payload.layer_blob()?.size();
-    archive.begin(
-        &format!("blobs/sha256/{}", layer_digest(bundle).hex()),
-        size,
-    )?;
-    copy_layer(bundle, progress, &mut |block| archive.data(block))?;
+    let size = image.layer().size();
+    let name = format!("blobs/sha256/{}", image.layer_digest().hex());
+    archive.begin(&name, size)?;
+    image.copy_layer(progress, &mut |block| archive.data(block))?;
     archive.pad(size)?;
     archive.finish(path)
 }

@@ -12,8 +12,7 @@ use std::path::Path;
 use elfuse_payload::Digest;
 use serde_json::{Value, json};
 
-use super::{ExportError, copy_layer, io_error, layer_digest};
-use crate::bundle::Bundle;
+use super::{ExportError, Outgoing, io_error};
 use crate::progress::Progress;
 
 /// Contents of the file `oci-layout`.
@@ -23,7 +22,7 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MAX_INDEX: u64 = 16 << 20;
 
 pub(super) fn write(
-    bundle: &Bundle,
+    image: &Outgoing<'_>,
     dir: &Path,
     tag: &str,
     progress: &dyn Progress,
@@ -31,7 +30,7 @@ pub(super) fn write(
     match fs::read_dir(dir) {
         Ok(mut entries) => {
             if entries.next().is_none() || dir.join("oci-layout").is_file() {
-                return fill(bundle, dir, tag, progress);
+                return fill(image, dir, tag, progress);
             }
             Err(ExportError::Occupied {
                 path: dir.to_path_buf(),
@@ -45,7 +44,7 @@ pub(super) fn write(
                 .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
                 .tempdir_in(parent);
             let temporary = made.map_err(io_error("make a directory in", parent))?;
-            fill(bundle, temporary.path(), tag, progress)?;
+            fill(image, temporary.path(), tag, progress)?;
             fs::rename(temporary.path(), dir).map_err(io_error("rename to", dir))?;
             let _ = temporary.keep();
             Ok(())
@@ -63,27 +62,26 @@ pub(super) fn parent_of(path: &Path) -> &Path {
 
 /// Blobs first, the index last: what it names is always there.
 fn fill(
-    bundle: &Bundle,
+    image: &Outgoing<'_>,
     dir: &Path,
     tag: &str,
     progress: &dyn Progress,
 ) -> Result<(), ExportError> {
-    let payload = bundle.payload();
     let index = match read_index(&dir.join("index.json"))? {
-        Some(old) => merged(&old, descriptor(bundle, tag), tag),
-        None => new_index(bundle, tag),
+        Some(old) => merged(&old, descriptor(image, tag), tag),
+        None => new_index(image, tag),
     };
     let blobs = dir.join("blobs").join("sha256");
     fs::create_dir_all(&blobs).map_err(io_error("make", &blobs))?;
-    for document in [payload.manifest(), payload.config()] {
+    for document in [image.manifest(), image.config()] {
         let path = blobs.join(Digest::of(document).hex());
         put(&path, |file| {
             file.write_all(document).map_err(io_error("write", &path))
         })?;
     }
-    let path = blobs.join(layer_digest(bundle).hex());
+    let path = blobs.join(image.layer_digest().hex());
     put(&path, |file| {
-        copy_layer(bundle, progress, &mut |block| {
+        image.copy_layer(progress, &mut |block| {
             file.write_all(block).map_err(io_error("write", &path))
         })
     })?;
@@ -134,11 +132,11 @@ fn read_index(path: &Path) -> Result<Option<Value>, ExportError> {
 }
 
 /// The index of a layout with this image alone.
-pub(super) fn new_index(bundle: &Bundle, tag: &str) -> Vec<u8> {
+pub(super) fn new_index(image: &Outgoing<'_>, tag: &str) -> Vec<u8> {
     let index = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [descriptor(bundle, tag)],
+        "manifests": [descriptor(image, tag)],
     });
     index.to_string().into_bytes()
 }
@@ -152,17 +150,16 @@ fn merged(old: &Value, new: Value, tag: &str) -> Vec<u8> {
     index.to_string().into_bytes()
 }
 
-fn descriptor(bundle: &Bundle, tag: &str) -> Value {
-    let payload = bundle.payload();
-    let platform = &payload.provenance().platform;
+fn descriptor(image: &Outgoing<'_>, tag: &str) -> Value {
+    let platform = &image.bundle().payload().provenance().platform;
     let mut described = json!({"architecture": platform.architecture, "os": platform.os});
     if let Some(variant) = &platform.variant {
         described["variant"] = json!(variant);
     }
     json!({
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "digest": payload.digest(),
-        "size": payload.manifest().len(),
+        "digest": Digest::of(image.manifest()),
+        "size": image.manifest().len(),
         "platform": described,
         "annotations": {REF_NAME: tag},
     })

@@ -2,29 +2,30 @@
 //! Writes a bundle's image in formats other tools read.
 //!
 //! [`Target`] names the format and the place. OCI targets get the manifest,
-//! config and layer blob as they are in the bundle, so digests stay; a
-//! docker-archive gets the layer as the plain tar whose digest the config
-//! states. Every byte is checked against its digest on the way, and a target
-//! appears under its name when it is complete.
+//! config and layer blob as they are in the bundle, so digests stay, unless
+//! [`Compression`] says otherwise; a docker-archive gets the layer as the plain
+//! tar whose digest the config states. Every byte is checked against its digest
+//! on the way, and a target appears under its name when it is complete.
 
 mod archive;
 mod layout;
+mod outgoing;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use elfuse_payload::Digest;
 use elfuse_payload::layer::LayerError;
 use elfuse_payload::reader::PayloadError;
-use elfuse_payload::{Digest, ReadAt};
+
+pub use outgoing::{Compression, Outgoing};
 
 use crate::bundle::Bundle;
 use crate::progress::Progress;
 
 /// Name of an image that was given none.
 const DEFAULT_TAG: &str = "latest";
-/// Bytes read at once.
-const BLOCK: usize = 1 << 20;
 
 /// Where an export goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,11 @@ pub enum ExportError {
     /// A name that the format does not allow.
     #[error("export as {0:?}: not a valid name")]
     Name(String),
+    /// The format leaves no choice.
+    #[error(
+        "export to docker-archive: its layer is never compressed\nhint: leave out --compression-format, or use oci-archive:FILE"
+    )]
+    Compression,
     /// Something that is not ours to replace is there.
     #[error("export to {}: {what}", .path.display())]
     Occupied {
@@ -169,6 +175,17 @@ fn docker_name(name: &str) -> Result<String, ExportError> {
     }
 }
 
+/// How an image is exported.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportOptions<'a> {
+    /// The layer's compression; a choice for OCI targets only.
+    pub compression: Option<Compression>,
+    /// Where a layer that is compressed anew waits, in a file without a name.
+    pub scratch: &'a Path,
+    /// Threads that compress and decompress.
+    pub threads: usize,
+}
+
 /// Writes the image of `bundle` to `target`.
 ///
 /// # Errors
@@ -176,12 +193,22 @@ fn docker_name(name: &str) -> Result<String, ExportError> {
 pub fn export(
     bundle: &Bundle,
     target: &Target,
-    threads: usize,
+    options: &ExportOptions<'_>,
     progress: &dyn Progress,
 ) -> Result<(), ExportError> {
+    let ExportOptions {
+        compression,
+        scratch,
+        threads,
+    } = *options;
+    let outgoing = || {
+        let compression = compression.unwrap_or_default();
+        Outgoing::new(bundle, compression, scratch, threads, progress)
+    };
     match target {
-        Target::OciLayout { dir, tag } => layout::write(bundle, dir, tag, progress),
-        Target::OciArchive { file, tag } => archive::write_oci(bundle, file, tag, progress),
+        Target::OciLayout { dir, tag } => layout::write(&outgoing()?, dir, tag, progress),
+        Target::OciArchive { file, tag } => archive::write_oci(&outgoing()?, file, tag, progress),
+        Target::DockerArchive { .. } if compression.is_some() => Err(ExportError::Compression),
         Target::DockerArchive { file, name } => {
             archive::write_docker(bundle, file, name.as_deref(), threads, progress)
         }
@@ -196,48 +223,12 @@ fn io_error<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> E
     }
 }
 
-/// Hands the layer blob to `sink` in pieces and checks its digest at the end.
-fn copy_layer(
-    bundle: &Bundle,
-    progress: &dyn Progress,
-    sink: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
-) -> Result<(), ExportError> {
-    let blob = bundle.payload().layer_blob()?;
-    let expected = layer_digest(bundle);
-    let task = progress.task("copy layer", Some(blob.size()));
-    let mut hash = elfuse_payload::Sha256Stream::new();
-    let mut block = vec![0; BLOCK];
-    let mut offset = 0;
-    while offset < blob.size() {
-        let n = blob
-            .read_at(&mut block, offset)
-            .map_err(io_error("read", bundle.path()))?;
-        if n == 0 {
-            return Err(io_error("read", bundle.path())(
-                io::ErrorKind::UnexpectedEof.into(),
-            ));
-        }
-        hash.update(&block[..n]);
-        sink(&block[..n])?;
-        offset += n as u64;
-        task.advance(n as u64);
-    }
-    check(expected, hash.finish())?;
-    task.finish();
-    Ok(())
-}
-
 fn check(expected: Digest, actual: Digest) -> Result<(), ExportError> {
     if expected == actual {
         Ok(())
     } else {
         Err(ExportError::Digest { expected, actual })
     }
-}
-
-fn layer_digest(bundle: &Bundle) -> Digest {
-    use elfuse_payload::segment::SectionKind;
-    bundle.payload().header().section(SectionKind::Layer).digest
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Uploads a bundle's image to a registry.
 //!
-//! The config, the one layer and the manifest go up as they are in the bundle, so
-//! the image has the same digests there. The manifest comes last: until then the
-//! registry shows nothing new. The layer is compared with its digest before the
-//! first byte leaves, since a damaged bundle is better refused here than there.
+//! The config, the one layer and the manifest go up as [`Outgoing`] has them: with
+//! the digests of the bundle, unless its layer was compressed anew. The manifest
+//! comes last: until then the registry shows nothing new. The layer is compared
+//! with its digest before the first byte leaves, since a damaged bundle is better
+//! refused here than there.
 
 use std::io::{self, Read};
 
-use elfuse_payload::reader::PayloadError;
-use elfuse_payload::segment::SectionKind;
 use elfuse_payload::{Digest, Range, ReadAt, Sha256Stream};
 
-use crate::bundle::Bundle;
+use crate::export::Outgoing;
 use crate::progress::Progress;
 use crate::reference::Reference;
 use crate::registry::{Access, Client, RegistryError, RegistryOptions};
@@ -30,9 +29,6 @@ pub enum PushError {
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The bundle is damaged.
-    #[error("push layer")]
-    Payload(#[from] PayloadError),
-    /// The bundle is damaged.
     #[error("push layer: its digest is {actual}, not {expected}")]
     Layer {
         /// What the bundle says.
@@ -41,7 +37,7 @@ pub enum PushError {
         actual: Digest,
     },
     /// The name asks for another image.
-    #[error("push to {reference}: the bundle's image is {actual}")]
+    #[error("push to {reference}: the image is {actual}")]
     Digest {
         /// The name.
         reference: String,
@@ -69,18 +65,17 @@ pub struct Pushed {
     pub sent: u64,
 }
 
-/// Uploads the image of `bundle` as `reference`.
+/// Uploads `image` as `reference`.
 ///
 /// # Errors
 /// The registry's, or the bundle is damaged.
 pub fn push(
-    bundle: &Bundle,
+    image: &Outgoing<'_>,
     reference: &Reference,
     options: &RegistryOptions,
     progress: &dyn Progress,
 ) -> Result<Pushed, PushError> {
-    let payload = bundle.payload();
-    let digest = payload.digest();
+    let digest = Digest::of(image.manifest());
     if reference.digest().is_some_and(|wanted| wanted != digest) {
         return Err(PushError::Digest {
             reference: reference.to_string(),
@@ -88,10 +83,9 @@ pub fn push(
         });
     }
     let client = Client::new(reference, Access::Push, options, progress)?;
-    let layer = payload.layer_blob()?;
-    let layer_digest = payload.header().section(SectionKind::Layer).digest;
-    check(bundle, &layer, layer_digest, progress)?;
-    let config = payload.config();
+    let (layer, layer_digest) = (image.layer(), image.layer_digest());
+    check(image, progress)?;
+    let config = image.config();
     let open_layer = |from| Ok(Box::new(Rest::new(layer.clone(), from)) as Box<dyn Read + Send>);
     let open_config = |from| {
         let rest = usize::try_from(from)
@@ -111,7 +105,7 @@ pub fn push(
     let name = reference
         .tag()
         .map_or_else(|| digest.to_string(), str::to_owned);
-    client.push_manifest(&name, MANIFEST, payload.manifest())?;
+    client.push_manifest(&name, MANIFEST, image.manifest())?;
     Ok(Pushed {
         reference: reference.to_string(),
         digest,
@@ -120,19 +114,15 @@ pub fn push(
 }
 
 /// Compares the layer with its digest.
-fn check(
-    bundle: &Bundle,
-    layer: &Range,
-    expected: Digest,
-    progress: &dyn Progress,
-) -> Result<(), PushError> {
+fn check(image: &Outgoing<'_>, progress: &dyn Progress) -> Result<(), PushError> {
+    let (layer, expected) = (image.layer(), image.layer_digest());
     let task = progress.task("check layer", Some(layer.size()));
     let mut hash = Sha256Stream::new();
     let mut rest = Rest::new(layer.clone(), 0);
     let mut block = vec![0; BLOCK];
     loop {
         let n = rest.read(&mut block).map_err(|source| PushError::Io {
-            path: bundle.path().display().to_string(),
+            path: image.bundle().path().display().to_string(),
             source,
         })?;
         if n == 0 {

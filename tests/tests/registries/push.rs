@@ -105,6 +105,32 @@ fn pushed_image_makes_the_same_layer_again() -> Result<()> {
 }
 
 #[test]
+fn push_with_a_gzip_layer_is_the_same_image_for_older_tools() -> Result<()> {
+    let world = World::with_busybox()?;
+    let file = world.build("a/box:1", "box")?.display().to_string();
+    let target = world.front.image("mine/box:old");
+    let gzip = ["--insecure", "--compression-format", "gzip"];
+    let push = [&["push", "--json", &file, &target], &gzip[..]].concat();
+    let pushed: Value = serde_json::from_str(&world.user.run(push)?)?;
+    let manifest = raw_manifest(&format!("{}/mine/box:old", world.registry.address()))?;
+    let digest = elfuse_payload::Digest::of(&manifest).to_string();
+    ensure!(pushed["digest"] == digest.as_str(), "{pushed}");
+    let manifest: Value = serde_json::from_slice(&manifest)?;
+    let media_type = manifest["layers"][0]["mediaType"].as_str();
+    let is_gzip = media_type.is_some_and(|kind| kind.ends_with("tar+gzip"));
+    ensure!(is_gzip, "{manifest}");
+    let again = world.build("mine/box:old", "again")?;
+    let layer = |file: &str| -> Result<Value> {
+        let shown: Value = serde_json::from_str(&world.user.run(["inspect", "--json", file])?)?;
+        Ok(shown["layer"].clone())
+    };
+    ensure!(layer(&file)? == layer(&again.display().to_string())?);
+    // Nothing waits in the store any more.
+    ensure!(names(&world.user.store().join("scratch"))?.is_empty());
+    Ok(())
+}
+
+#[test]
 fn push_logs_in_and_asks_for_the_right_to_push() -> Result<()> {
     let world = World::with_busybox()?;
     let file = world.build("a/box:1", "box")?.display().to_string();
