@@ -3,14 +3,14 @@
 //! same root, and judged by the libraries of SPDX and CycloneDX.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
-use elfuse_tests::python::python_with;
-use elfuse_tests::workspace::{root, run};
+use elfuse_tests::python::{packages_of_python, python_with};
+use elfuse_tests::workspace::{self, run};
 
 /// Bundles a directory and returns the package URLs that both documents have,
 /// the image's own left out.
@@ -31,7 +31,7 @@ fn packages(user: &User, dir: &Path) -> Result<BTreeSet<String>> {
         "cyclonedx-python-lib[json-validation]==11.12.0",
     ];
     let mut judge = python_with("sbom", &judges)?;
-    judge.arg(root().join("tests/tools/judge_sbom.py"));
+    judge.arg(workspace::root().join("tests/tools/judge_sbom.py"));
     judge.arg(user.path("spdx")).arg(user.path("cyclonedx"));
     let purls = String::from_utf8(run(&mut judge)?)?;
     let image = |purl: &&str| !purl.starts_with("pkg:oci/");
@@ -116,64 +116,120 @@ fn packages_of_images_without_dpkg_and_of_apk_are_found() -> Result<()> {
     Ok(())
 }
 
-/// A package with many files' worth of changes in its header, so that it needs
-/// overflow pages in the database.
-fn rpm_spec(name: &str) -> String {
-    let text = "a long description\n".repeat(500);
-    format!(
-        "Name: {name}\nVersion: 1.2~rc1\nRelease: 3\nEpoch: 1\nSummary: s\nLicense: MIT and BSD\n\
+/// A package of 41, the first one so big that no page of a database holds it.
+fn rpm_spec() -> String {
+    let text = "a long description\n".repeat(5000);
+    let mut spec = format!(
+        "Name: one\nVersion: 1.2~rc1\nRelease: 3\nEpoch: 1\nSummary: s\nLicense: MIT and BSD\n\
          Vendor: Vendor Inc.\nBuildArch: noarch\n%description\n{text}\n%files\n"
-    )
+    );
+    for n in 0..RPM_PARTS {
+        let text = "more\n".repeat(n * n);
+        spec +=
+            &format!("%package part{n}\nSummary: s\n%description part{n}\n{text}%files part{n}\n");
+    }
+    spec
 }
 
-#[test]
-fn rpm_packages_are_those_that_rpm_itself_lists() -> Result<()> {
-    let user = User::new()?;
-    let dir = user.path("root");
-    write(&dir, "etc/os-release", "ID=fedora\nVERSION_ID=40\n")?;
-    let database = dir.join("usr/lib/sysimage/rpm");
-    fs::create_dir_all(&database)?;
-    let database = format!("_dbpath {}", database.display());
-    let rpm = || {
-        let mut rpm = Command::new("rpm");
-        rpm.args(["--define", &database, "--define", "_db_backend sqlite"]);
-        rpm
-    };
-    let top = format!("_topdir {}", user.path("build").display());
-    for name in ["one", "two", "three"] {
-        let spec = user.path(&format!("{name}.spec"));
-        fs::write(&spec, rpm_spec(name))?;
-        run(Command::new("rpmbuild")
-            .args(["--define", &top, "-bb"])
-            .arg(&spec))?;
-        let package = user.path(&format!("build/RPMS/noarch/{name}-1.2~rc1-3.noarch.rpm"));
-        run(rpm()
-            .args(["-i", "--justdb", "--nodeps", "--nosignature"])
-            .arg(package))?;
+const RPM_PARTS: usize = 40;
+
+/// rpm for a database of some format. Debian's writes SQLite and reads Berkeley
+/// DB; ndb is known to the rpm that a scanner of packages brings.
+fn rpm(format: &str, database: &Path) -> Result<Command> {
+    let mut rpm = Command::new("rpm");
+    if format == "ndb" {
+        let wheel = ["--no-deps", "rpm-inspector-rpm==4.16.1.3.210404"];
+        let bin = packages_of_python("rpm", &wheel)?.join("rpm_inspector_rpm/bin");
+        rpm = Command::new(bin.join("rpm"));
+        rpm.arg("--rcfile").arg(bin.join("rpmrc"));
     }
-    let found = packages(&user, &dir)?;
-    let format = "pkg:rpm/fedora/%{NAME}@%{VERSION}-%{RELEASE}?arch=%{ARCH}&distro=fedora-40&epoch=%{EPOCH}&upstream=%{SOURCERPM}\n";
-    let listed = String::from_utf8(run(rpm().args(["-qa", "--qf", format]))?)?;
+    rpm.args(options(format, database));
+    Ok(rpm)
+}
+
+fn options(format: &str, database: &Path) -> Vec<String> {
+    let database = database.display();
+    let macros = [
+        format!("_db_backend {format}"),
+        format!("_dbpath {database}"),
+        format!("_rpmlock_path {database}/.lock"),
+    ];
+    let option = |value| ["--define".to_owned(), value];
+    macros.into_iter().flat_map(option).collect()
+}
+
+/// Bundles a root with a database and compares what is found in it with what
+/// rpm lists.
+fn compare_with_rpm(user: &User, format: &str, root: &Path, database: &Path) -> Result<()> {
+    write(root, "etc/os-release", "ID=fedora\nVERSION_ID=40\n")?;
+    let found = packages(user, root)?;
+    let line = "pkg:rpm/fedora/%{NAME}@%{VERSION}-%{RELEASE}?arch=%{ARCH}&distro=fedora-40&epoch=%{EPOCH}&upstream=%{SOURCERPM}\n";
+    let mut query = rpm(format, database)?;
+    let listed = String::from_utf8(run(query.args(["-qa", "--qf", line]))?)?;
     let expected: BTreeSet<_> = listed.lines().map(str::to_owned).collect();
     ensure!(
-        expected.len() == 3 && found == expected,
-        "{found:?} {expected:?}"
+        expected.len() == RPM_PARTS && found == expected,
+        "{format}: {found:?} {expected:?}"
     );
     Ok(())
 }
 
 #[test]
-fn older_rpm_databases_and_damaged_ones_are_refused_by_name() -> Result<()> {
+fn rpm_packages_of_all_formats_are_those_that_rpm_itself_lists() -> Result<()> {
+    let user = User::new()?;
+    let spec = user.path("one.spec");
+    fs::write(&spec, rpm_spec())?;
+    let top = format!("_topdir {}", user.path("build").display());
+    run(Command::new("rpmbuild")
+        .args(["--define", &top, "-bb"])
+        .arg(&spec))?;
+    let mut built = Vec::new();
+    for package in fs::read_dir(user.path("build/RPMS/noarch"))? {
+        built.push(package?.path());
+    }
+    let database = |format| user.path(format).join("usr/lib/sysimage/rpm");
+    for format in ["sqlite", "ndb"] {
+        let database = database(format);
+        fs::create_dir_all(&database)?;
+        let mut install = rpm(format, &database)?;
+        install.args([
+            "-i",
+            "--justdb",
+            "--nodeps",
+            "--nosignature",
+            "--ignorearch",
+        ]);
+        run(install.args(&built))?;
+        let mut erase = rpm(format, &database)?;
+        run(erase.args(["-e", "--justdb", "--nodeps", "one-part7"]))?;
+        // From before the system changed to the present format.
+        let root = user.path(format);
+        write(&root, "var/lib/rpm/Packages", "left over")?;
+        compare_with_rpm(&user, format, &root, &database)?;
+    }
+    let mut export = Command::new("rpmdb");
+    export.args(options("sqlite", &database("sqlite")));
+    let headers = run(export.arg("--exportdb"))?;
+    fs::write(user.path("headers"), headers)?;
+    for (page_size, order) in [("512", "little"), ("4096", "big"), ("32768", "little")] {
+        let root = user.path(page_size);
+        let database = root.join("var/lib/rpm");
+        fs::create_dir_all(&database)?;
+        let mut load = Command::new("perl");
+        load.arg(workspace::root().join("tests/tools/rpm_berkeley.pl"));
+        load.arg(database.join("Packages")).args([page_size, order]);
+        run(load.stdin(File::open(user.path("headers"))?))?;
+        compare_with_rpm(&user, "bdb_ro", &root, &database)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_rpm_databases_are_refused_by_name() -> Result<()> {
     let user = User::new()?;
     let cases = [
-        (
-            "var/lib/rpm/Packages",
-            "the Berkeley DB format is not supported",
-        ),
-        (
-            "usr/lib/sysimage/rpm/Packages.db",
-            "the ndb format is not supported",
-        ),
+        ("var/lib/rpm/Packages", "not a Berkeley DB database"),
+        ("usr/lib/sysimage/rpm/Packages.db", "not an ndb database"),
         ("var/lib/rpm/rpmdb.sqlite", "not an SQLite database"),
     ];
     for (path, why) in cases {

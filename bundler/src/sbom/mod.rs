@@ -7,9 +7,12 @@
 //! bundles have equal documents: their only time is the image's own.
 
 mod apk;
+mod berkeley;
 mod cyclonedx;
 mod dpkg;
+mod ndb;
 mod os_release;
+mod pages;
 mod rpm;
 mod spdx;
 mod sqlite;
@@ -39,17 +42,7 @@ pub enum SbomError {
     /// The bundle is damaged.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// A database of a format that is not read.
-    #[error(
-        "read package database {path}: {format} is not supported\nhint: run in the image, rpmdb --define '_db_backend sqlite' --rebuilddb makes one that is"
-    )]
-    Unsupported {
-        /// The file in the image.
-        path: String,
-        /// Its format.
-        format: &'static str,
-    },
-    /// A database is damaged, or the bundle where it lies.
+    /// A database is damaged or not supported, or the bundle is damaged there.
     #[error("read package database {path}: {source}")]
     Database {
         /// The file in the image.

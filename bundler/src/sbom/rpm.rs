@@ -1,24 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! rpm: the SQLite database of rpm 4.16 and later. The older formats are
-//! refused by name.
+//! rpm: its database in any of the three formats that it has had.
 //!
-//! A row of `Packages` is a package's header: an index of tags, and the data
-//! that it points into (rpm's manual, "Header format").
+//! Each holds headers of packages: an index of tags, and the data that it
+//! points into (rpm's manual, "Header format"). Of several databases the one
+//! is read that rpm would use.
 
 use std::io;
 
+use elfuse_payload::toc::Entry;
 use elfuse_payload::{FileRange, ReadAt};
 
+use super::pages::{Order, cut};
 use super::sqlite::{Column, Database};
-use super::{MAX_PACKAGES, Manager, Package, SbomError, database_error, file, invalid, open};
+use super::{
+    MAX_DATABASE, MAX_PACKAGES, Manager, Package, SbomError, berkeley, database_error, file,
+    invalid, ndb, open,
+};
 use crate::bundle::{Tree, text};
 
 const DIRS: [&str; 2] = ["usr/lib/sysimage/rpm", "var/lib/rpm"];
-/// Formats that are not read, by file name.
-const OTHERS: [(&str, &str); 2] = [
-    ("Packages", "the Berkeley DB format"),
-    ("Packages.db", "the ndb format"),
+/// In the order in which rpm looks for them.
+const DATABASES: [(&str, Format); 3] = [
+    ("rpmdb.sqlite", Format::Sqlite),
+    ("Packages.db", Format::Ndb),
+    ("Packages", Format::Berkeley),
 ];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Sqlite,
+    Ndb,
+    Berkeley,
+}
 
 const NAME: u32 = 1000;
 const VERSION: u32 = 1001;
@@ -32,29 +45,22 @@ const SOURCE_RPM: u32 = 1044;
 const INT32: u32 = 4;
 const STRING: u32 = 6;
 const I18N_STRING: u32 = 9;
+/// The byte order of headers, whatever that of the database is.
+const ORDER: Order = Order::Big;
+/// A text that is longer counts as missing.
+const MAX_TEXT: usize = 64 << 10;
 /// Keys of vendors stand among the packages.
 const KEY: &str = "gpg-pubkey";
 
 /// The packages that rpm says are installed.
 pub(super) fn read(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<Package>, SbomError> {
-    let found = |name: &str| {
-        DIRS.iter()
-            .find_map(|dir| file(tree, &format!("{dir}/{name}")))
+    let Some((entry, format)) = find(tree) else {
+        return Ok(Vec::new());
     };
-    let Some(entry) = found("rpmdb.sqlite") else {
-        let other = OTHERS
-            .iter()
-            .find_map(|(name, format)| Some((found(name)?, *format)));
-        return match other {
-            Some((entry, format)) => Err(SbomError::Unsupported {
-                path: text(&entry.path),
-                format,
-            }),
-            None => Ok(Vec::new()),
-        };
-    };
-    if found("rpmdb.sqlite-wal").is_some_and(|log| log.size > 0) {
-        let path = text(&entry.path);
+    let path = text(&entry.path);
+    if format == Format::Sqlite
+        && file(tree, &format!("{path}-wal")).is_some_and(|log| log.size > 0)
+    {
         notes.push(format!(
             "{path}: the latest changes, in its write-ahead log, are not read"
         ));
@@ -62,22 +68,42 @@ pub(super) fn read(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<Package>,
     // Pages are read in any order, and the layer only forward.
     let mut copy = tempfile::tempfile().map_err(database_error(entry))?;
     io::copy(&mut open(tree, entry)?, &mut copy)
-        .and_then(|_| packages(FileRange::whole(copy)?))
+        .and_then(|_| packages(format, &FileRange::whole(copy)?))
         .map_err(database_error(entry))
 }
 
-fn packages(file: impl ReadAt) -> io::Result<Vec<Package>> {
+fn find(tree: &Tree) -> Option<(&Entry, Format)> {
+    DIRS.iter().find_map(|dir| {
+        DATABASES
+            .iter()
+            .find_map(|(name, format)| Some((file(tree, &format!("{dir}/{name}"))?, *format)))
+    })
+}
+
+/// The packages in a database of some format.
+pub(super) fn packages(format: Format, file: &impl ReadAt) -> io::Result<Vec<Package>> {
     let mut packages = Vec::new();
-    Database::open(file)?.scan("Packages", &mut |columns| {
-        let Some(Column::Bytes(header)) = columns.last() else {
-            return Err(invalid("a row of Packages has no header"));
-        };
-        if packages.len() == MAX_PACKAGES {
-            return Err(invalid("too many packages"));
+    let mut length = 0;
+    let mut record = |header: &[u8]| {
+        length += header.len() as u64;
+        // Rows of SQLite may share their bytes.
+        if packages.len() == MAX_PACKAGES || length > MAX_DATABASE {
+            return Err(invalid("its packages are too many or too long"));
         }
         packages.extend(package(header)?);
         Ok(())
-    })?;
+    };
+    match format {
+        Format::Sqlite => {
+            let mut row = |columns: &[Column<'_>]| match columns.last() {
+                Some(Column::Bytes(header)) => record(header),
+                _ => Err(invalid("a row of Packages has no header")),
+            };
+            Database::open(file)?.scan("Packages", &mut row)?;
+        }
+        Format::Ndb => ndb::scan(file, &mut record)?,
+        Format::Berkeley => berkeley::scan(file, &mut record)?,
+    }
     Ok(packages)
 }
 
@@ -112,25 +138,23 @@ struct Header<'a> {
 
 impl<'a> Header<'a> {
     fn parse(bytes: &'a [u8]) -> io::Result<Self> {
-        let cut = || invalid("a package's header ends too early");
-        let ([count, length], rest) = words(bytes).ok_or_else(cut)?;
-        let (entries, rest) = usize::try_from(count)
-            .ok()
-            .and_then(|count| rest.split_at_checked(count.checked_mul(16)?))
+        let [count, length] = ORDER.words(bytes)?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let rest = bytes.get(8..).ok_or_else(cut)?;
+        let (index, data) = rest
+            .split_at_checked(count.saturating_mul(16))
             .ok_or_else(cut)?;
-        let data = usize::try_from(length)
-            .ok()
-            .and_then(|length| rest.get(..length));
         Ok(Self {
-            index: entries.as_chunks().0,
-            data: data.ok_or_else(cut)?,
+            index: index.as_chunks().0,
+            data: data.get(..length).ok_or_else(cut)?,
         })
     }
 
     /// The data of a tag, if it is of one of these types.
     fn value(&self, tag: u32, kinds: &[u32]) -> Option<&'a [u8]> {
         self.index.iter().find_map(|entry| {
-            let ([this, kind, offset, _count], _) = words(entry)?;
+            let [this, kind, offset, _count] = ORDER.words(entry).ok()?;
             let offset = usize::try_from(offset).ok()?;
             (this == tag && kinds.contains(&kind)).then(|| self.data.get(offset..))?
         })
@@ -138,19 +162,11 @@ impl<'a> Header<'a> {
 
     fn string(&self, tag: u32) -> Option<String> {
         let value = self.value(tag, &[STRING, I18N_STRING])?;
-        let end = value.iter().position(|&byte| byte == 0)?;
+        let end = value.iter().take(MAX_TEXT).position(|&byte| byte == 0)?;
         Some(String::from_utf8_lossy(&value[..end]).into_owned())
     }
 
     fn number(&self, tag: u32) -> Option<u32> {
-        words(self.value(tag, &[INT32])?).map(|([number], _)| number)
+        ORDER.u32(self.value(tag, &[INT32])?, 0).ok()
     }
-}
-
-/// The first big-endian words of some bytes, and what follows them.
-fn words<const N: usize>(bytes: &[u8]) -> Option<([u32; N], &[u8])> {
-    let (words, rest) = bytes.split_at_checked(4 * N)?;
-    let mut words = words.as_chunks::<4>().0.iter();
-    let words = std::array::from_fn(|_| words.next().map_or(0, |word| u32::from_be_bytes(*word)));
-    Some((words, rest))
 }

@@ -6,19 +6,19 @@
 //! and 2). SQLite itself would have to be built for every host that bundles are
 //! made on. Pages are read once each, so a file that refers to itself ends.
 
-use std::collections::HashSet;
 use std::io;
 
 use elfuse_payload::ReadAt;
 
 use super::invalid;
+use super::pages::{MAX_RECORD, Order, Pages, at, cut};
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER: usize = 100;
 const INTERIOR_TABLE: u8 = 5;
 const LEAF_TABLE: u8 = 13;
-/// A row longer than this is refused.
-const MAX_ROW: u64 = 64 << 20;
+/// The byte order of the format.
+const ORDER: Order = Order::Big;
 
 /// A value of a row; numbers that nobody asks for are not told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub(super) enum Column<'a> {
 }
 
 /// An open database.
-pub(super) struct Database<R> {
-    file: R,
+pub(super) struct Database<'f, R> {
+    file: &'f R,
     page_size: usize,
     /// Bytes of a page that are not reserved.
     usable: usize,
 }
 
-impl<R: ReadAt> Database<R> {
-    pub(super) fn open(file: R) -> io::Result<Self> {
+impl<'f, R: ReadAt> Database<'f, R> {
+    pub(super) fn open(file: &'f R) -> io::Result<Self> {
         let mut header = [0; HEADER];
         file.read_exact_at(&mut header, 0)?;
         if !header.starts_with(MAGIC) {
@@ -91,64 +91,67 @@ impl<R: ReadAt> Database<R> {
         root: u32,
         row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut seen = HashSet::new();
-        let mut pages = vec![root];
-        while let Some(number) = pages.pop() {
-            let page = self.page(number, &mut seen)?;
-            // The first page begins with the file's header.
-            let start = if number == 1 { HEADER } else { 0 };
-            let (kind, count) = (page[start], usize::from(be16(&page, start + 3)?));
-            let cells = start + if kind == INTERIOR_TABLE { 12 } else { 8 };
-            let cell = |n: usize| be16(&page, cells + 2 * n).map(usize::from);
-            match kind {
-                INTERIOR_TABLE => {
-                    pages.push(be32(&page, start + 8)?);
-                    for n in (0..count).rev() {
-                        pages.push(be32(&page, cell(n)?)?);
-                    }
-                }
-                LEAF_TABLE => {
-                    for n in 0..count {
-                        let payload = self.payload(&page, cell(n)?, &mut seen)?;
-                        row(&record(&payload)?)?;
-                    }
-                }
-                _ => return Err(invalid("a page is of an unknown kind")),
-            }
+        let mut pages = Pages::new(self.file, self.page_size);
+        let mut next = vec![root];
+        while let Some(number) = next.pop() {
+            self.visit(number, &mut pages, &mut next, row)
+                .map_err(at("page", number))?;
         }
         Ok(())
     }
 
-    fn page(&self, number: u32, seen: &mut HashSet<u32>) -> io::Result<Vec<u8>> {
-        if number == 0 || !seen.insert(number) {
-            return Err(invalid("a page is used twice or has number 0"));
+    /// Reads the rows of a page, or which pages come next, the last one first.
+    fn visit(
+        &self,
+        number: u32,
+        pages: &mut Pages<'_, R>,
+        next: &mut Vec<u32>,
+        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let page = take(pages, number)?;
+        // The first page begins with the file's header.
+        let start = if number == 1 { HEADER } else { 0 };
+        let (kind, count) = (page[start], usize::from(ORDER.u16(&page, start + 3)?));
+        let cells = start + if kind == INTERIOR_TABLE { 12 } else { 8 };
+        let cell = |n: usize| ORDER.u16(&page, cells + 2 * n).map(usize::from);
+        match kind {
+            INTERIOR_TABLE => {
+                next.push(ORDER.u32(&page, start + 8)?);
+                for n in (0..count).rev() {
+                    next.push(ORDER.u32(&page, cell(n)?)?);
+                }
+            }
+            LEAF_TABLE => {
+                for n in 0..count {
+                    let payload = self.payload(&page, cell(n)?, pages)?;
+                    row(&record(&payload)?)?;
+                }
+            }
+            _ => return Err(invalid("it is of an unknown kind")),
         }
-        let mut page = vec![0; self.page_size];
-        let offset = u64::from(number - 1) * self.page_size as u64;
-        self.file.read_exact_at(&mut page, offset)?;
-        Ok(page)
+        Ok(())
     }
 
     /// The row at `at`, with what lies in overflow pages.
-    fn payload(&self, page: &[u8], at: usize, seen: &mut HashSet<u32>) -> io::Result<Vec<u8>> {
+    fn payload(&self, page: &[u8], at: usize, pages: &mut Pages<'_, R>) -> io::Result<Vec<u8>> {
         let cell = page.get(at..self.usable).ok_or_else(cut)?;
         let (length, n) = varint(cell)?;
         let (_, m) = varint(&cell[n..])?;
         let cell = &cell[n + m..];
-        if length > MAX_ROW {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > MAX_RECORD {
             return Err(invalid("a row is longer than 64 MiB"));
         }
-        let length = usize::try_from(length).map_err(|_| cut())?;
         let local = self.local(length);
         let mut payload = cell.get(..local).ok_or_else(cut)?.to_vec();
         let mut next = if local < length {
-            be32(cell, local)?
+            ORDER.u32(cell, local)?
         } else {
             0
         };
         while payload.len() < length {
-            let page = self.page(next, seen)?;
-            next = be32(&page, 0)?;
+            let page = take(pages, next)?;
+            next = ORDER.u32(&page, 0)?;
             let count = (length - payload.len()).min(self.usable - 4);
             payload.extend_from_slice(&page[4..4 + count]);
         }
@@ -165,6 +168,12 @@ impl<R: ReadAt> Database<R> {
         let wanted = least + (length - least) % (self.usable - 4);
         if wanted <= most { wanted } else { least }
     }
+}
+
+/// Takes a page by its number, which counts from 1.
+fn take<R: ReadAt>(pages: &mut Pages<'_, R>, number: u32) -> io::Result<Vec<u8>> {
+    let index = number.checked_sub(1);
+    pages.take(index.ok_or_else(|| invalid("there is no page 0"))?)
 }
 
 /// Takes a record apart.
@@ -220,18 +229,4 @@ fn varint(bytes: &[u8]) -> io::Result<(u64, usize)> {
         }
     }
     Err(cut())
-}
-
-fn be16(bytes: &[u8], at: usize) -> io::Result<u16> {
-    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    found.map(|b| u16::from_be_bytes(*b)).ok_or_else(cut)
-}
-
-fn be32(bytes: &[u8], at: usize) -> io::Result<u32> {
-    let found = bytes.get(at..).and_then(|rest| rest.first_chunk());
-    found.map(|b| u32::from_be_bytes(*b)).ok_or_else(cut)
-}
-
-fn cut() -> io::Error {
-    invalid("a page or row ends too early")
 }
