@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
 use elfuse_tests::python::{packages_of_python, python_with};
-use elfuse_tests::workspace::{self, run};
+use elfuse_tests::workspace::{self, run, try_run};
 
 /// Bundles a directory and returns the package URLs that both documents have,
 /// the image's own left out.
@@ -116,7 +117,7 @@ fn packages_of_images_without_dpkg_and_of_apk_are_found() -> Result<()> {
     Ok(())
 }
 
-/// A package of 41, the first one so big that no page of a database holds it.
+/// Packages of many sizes, the first one so big that no page of a database holds it.
 fn rpm_spec() -> String {
     let text = "a long description\n".repeat(5000);
     let mut spec = format!(
@@ -124,14 +125,15 @@ fn rpm_spec() -> String {
          Vendor: Vendor Inc.\nBuildArch: noarch\n%description\n{text}\n%files\n"
     );
     for n in 0..RPM_PARTS {
-        let text = "more\n".repeat(n * n);
+        let text = "more\n".repeat(n % 50 * 20);
         spec +=
             &format!("%package part{n}\nSummary: s\n%description part{n}\n{text}%files part{n}\n");
     }
     spec
 }
 
-const RPM_PARTS: usize = 40;
+/// More than a page of ndb has slots for.
+const RPM_PARTS: usize = 300;
 
 /// rpm for a database of some format. Debian's writes SQLite and reads Berkeley
 /// DB; ndb is known to the rpm that a scanner of packages brings.
@@ -159,8 +161,8 @@ fn options(format: &str, database: &Path) -> Vec<String> {
 }
 
 /// Bundles a root with a database and compares what is found in it with what
-/// rpm lists.
-fn compare_with_rpm(user: &User, format: &str, root: &Path, database: &Path) -> Result<()> {
+/// rpm lists. Returns the notes.
+fn compare_with_rpm(user: &User, format: &str, root: &Path, database: &Path) -> Result<String> {
     write(root, "etc/os-release", "ID=fedora\nVERSION_ID=40\n")?;
     let found = packages(user, root)?;
     let line = "pkg:rpm/fedora/%{NAME}@%{VERSION}-%{RELEASE}?arch=%{ARCH}&distro=fedora-40&epoch=%{EPOCH}&upstream=%{SOURCERPM}\n";
@@ -171,7 +173,8 @@ fn compare_with_rpm(user: &User, format: &str, root: &Path, database: &Path) -> 
         expected.len() == RPM_PARTS && found == expected,
         "{format}: {found:?} {expected:?}"
     );
-    Ok(())
+    let again = try_run(&mut user.command(["sbom", "box"])?)?;
+    Ok(String::from_utf8(again.stderr)?)
 }
 
 #[test]
@@ -205,7 +208,11 @@ fn rpm_packages_of_all_formats_are_those_that_rpm_itself_lists() -> Result<()> {
         // From before the system changed to the present format.
         let root = user.path(format);
         write(&root, "var/lib/rpm/Packages", "left over")?;
-        compare_with_rpm(&user, format, &root, &database)?;
+        let notes = compare_with_rpm(&user, format, &root, &database)?;
+        ensure!(
+            notes.starts_with("/var/lib/rpm/Packages: not read"),
+            "{notes}"
+        );
     }
     let mut export = Command::new("rpmdb");
     export.args(options("sqlite", &database("sqlite")));
@@ -219,7 +226,10 @@ fn rpm_packages_of_all_formats_are_those_that_rpm_itself_lists() -> Result<()> {
         load.arg(workspace::root().join("tests/tools/rpm_berkeley.pl"));
         load.arg(database.join("Packages")).args([page_size, order]);
         run(load.stdin(File::open(user.path("headers"))?))?;
-        compare_with_rpm(&user, "bdb_ro", &root, &database)?;
+        fs::create_dir_all(root.join("usr/lib/sysimage"))?;
+        symlink("/var/lib/rpm", root.join("usr/lib/sysimage/rpm"))?;
+        let notes = compare_with_rpm(&user, "bdb_ro", &root, &database)?;
+        ensure!(notes.is_empty(), "{notes}");
     }
     Ok(())
 }

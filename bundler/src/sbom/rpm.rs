@@ -54,11 +54,16 @@ const KEY: &str = "gpg-pubkey";
 
 /// The packages that rpm says are installed.
 pub(super) fn read(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<Package>, SbomError> {
-    let Some((entry, format)) = find(tree) else {
+    let found = find(tree);
+    let Some(((entry, format), others)) = found.split_first() else {
         return Ok(Vec::new());
     };
     let path = text(&entry.path);
-    if format == Format::Sqlite
+    for (other, _) in others {
+        let other = text(&other.path);
+        notes.push(format!("{other}: not read, as rpm reads {path}"));
+    }
+    if *format == Format::Sqlite
         && file(tree, &format!("{path}-wal")).is_some_and(|log| log.size > 0)
     {
         notes.push(format!(
@@ -68,16 +73,22 @@ pub(super) fn read(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<Package>,
     // Pages are read in any order, and the layer only forward.
     let mut copy = tempfile::tempfile().map_err(database_error(entry))?;
     io::copy(&mut open(tree, entry)?, &mut copy)
-        .and_then(|_| packages(format, &FileRange::whole(copy)?))
+        .and_then(|_| packages(*format, &FileRange::whole(copy)?))
         .map_err(database_error(entry))
 }
 
-fn find(tree: &Tree) -> Option<(&Entry, Format)> {
-    DIRS.iter().find_map(|dir| {
-        DATABASES
-            .iter()
-            .find_map(|(name, format)| Some((file(tree, &format!("{dir}/{name}"))?, *format)))
-    })
+/// The databases that there are, the one first that rpm reads.
+fn find(tree: &Tree) -> Vec<(&Entry, Format)> {
+    let mut found: Vec<(&Entry, Format)> = Vec::new();
+    for dir in DIRS {
+        for (name, format) in DATABASES {
+            let entry = file(tree, &format!("{dir}/{name}"));
+            // One directory is often a symbolic link to the other.
+            let is_new = |entry: &&Entry| found.iter().all(|(seen, _)| seen.path != entry.path);
+            found.extend(entry.filter(is_new).map(|entry| (entry, format)));
+        }
+    }
+    found
 }
 
 /// The packages in a database of some format.
