@@ -15,7 +15,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AU
 use reqwest::{Certificate, Method, StatusCode, Url, redirect};
 
 use super::credentials::Credentials;
-use super::retry::is_certificate;
+use super::retry::{Distrust, distrust};
 use super::{Access, RegistryError, RegistryOptions, STALL, Shown, challenge, credentials, token};
 
 const CONNECT: Duration = Duration::from_secs(20);
@@ -266,10 +266,13 @@ fn is_loopback(host: &str) -> bool {
 
 pub(super) fn network(method: &'static str, url: &Url, source: reqwest::Error) -> RegistryError {
     let is_local = url.host_str().is_some_and(is_loopback);
-    let hint = if is_certificate(&source) {
+    let distrust = distrust(&source);
+    let hint = if distrust == Some(Distrust::Certificate) {
         "\nhint: --ca-file names a certificate to trust"
     } else if source.is_connect() && url.scheme() == "https" && is_local {
         "\nhint: --insecure uses plain HTTP for registries on this machine"
+    } else if distrust == Some(Distrust::NoTls) {
+        "\nhint: what answers there does not speak TLS; check the port"
     } else if source.is_connect() || source.is_timeout() {
         "\nhint: check the network and HTTPS_PROXY; --offline uses what was pulled before"
     } else {

@@ -88,8 +88,9 @@ impl RegistryError {
     fn is_transient(&self) -> Option<Option<Duration>> {
         match self {
             Self::Network { source, .. } => {
-                (!source.is_redirect() && !source.is_builder() && !is_certificate(source))
-                    .then_some(None)
+                let lasts =
+                    source.is_redirect() || source.is_builder() || distrust(source).is_some();
+                (!lasts).then_some(None)
             }
             Self::Body { .. } => Some(None),
             Self::Status { status, .. } => {
@@ -105,12 +106,23 @@ impl RegistryError {
     }
 }
 
-/// Whether the other side cannot be trusted, which time does not change.
-pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
+/// Why TLS cannot be had with the other side, which time does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distrust {
+    /// Nobody we trust vouches for it.
+    Certificate,
+    /// What it sends is not TLS: most likely plain HTTP.
+    NoTls,
+}
+
+/// Whether an error is one of those.
+pub(super) fn distrust(error: &reqwest::Error) -> Option<Distrust> {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
-            return true;
+        match error.downcast_ref() {
+            Some(rustls::Error::InvalidCertificate(_)) => return Some(Distrust::Certificate),
+            Some(rustls::Error::InvalidMessage(_)) => return Some(Distrust::NoTls),
+            _ => {}
         }
         // What an I/O error holds is not its source, and may be another one.
         cause = match error.downcast_ref::<std::io::Error>() {
@@ -118,7 +130,7 @@ pub(super) fn is_certificate(error: &reqwest::Error) -> bool {
             None => error.source(),
         };
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -357,6 +357,8 @@ fn plain_http_is_for_this_machine_and_on_request() {
     assert!(matches!(made.err(), Some(RegistryError::Address { .. })));
     let mut secure = options();
     secure.insecure = false;
+    // Who speaks no TLS now will not do so in a second.
+    secure.retry.first_wait = std::time::Duration::from_secs(600);
     let error = client(&server, Access::Pull, &secure)
         .manifest("t")
         .unwrap_err();
