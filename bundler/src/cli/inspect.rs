@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `elfuse-bundle inspect FILE|IMAGE`: what is in a bundle or an image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 
-use super::fetch::FetchArgs;
+use super::fetch::threads;
 use super::{Global, Outcome, output};
 use crate::bundle::Bundle;
-use crate::image::Image;
+use crate::image::{Image, Platform};
 use crate::macho::Signature;
 use crate::progress::{Quiet, human_bytes};
-use crate::source::PullPolicy;
+use crate::registry::RegistryOptions;
+use crate::source::{self, FetchContext, PullPolicy};
 
 /// What to describe.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,8 +27,12 @@ pub(super) struct InspectArgs {
     /// Print as JSON
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    fetch: FetchArgs,
+    /// What the image shall run on
+    #[arg(long, value_name = "OS/ARCH", default_value = "linux/arm64")]
+    platform: Platform,
+    /// Use only images that this policy accepts (containers-policy.json)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Outcome> {
@@ -34,19 +40,34 @@ pub(super) fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Outcome
     if path.is_file() {
         return inspect_bundle(path, args.json);
     }
-    let fetch = FetchArgs {
-        pull: PullPolicy::Never,
-        offline: true,
-        ..args.fetch.clone()
-    };
-    let options = fetch.options(&args.target)?;
-    let image = fetch.load(&args.target, &options, &global.open_store()?, &Quiet)?;
+    let image = load(args, global)?;
     if args.json {
         output::print_json(&describe_image(&image))?;
     } else {
         print_image(&image)?;
     }
     Ok(Outcome::Success)
+}
+
+/// The image as the store has it.
+fn load(args: &InspectArgs, global: &Global) -> anyhow::Result<Image> {
+    let store = global.open_store()?;
+    let context = FetchContext {
+        store: &store,
+        platform: &args.platform,
+        pull: PullPolicy::Never,
+        registry: &RegistryOptions {
+            policy: args.policy.clone(),
+            ..RegistryOptions::default()
+        },
+        threads: threads(),
+        progress: &Quiet,
+    };
+    let loaded = source::parse(&args.target)?.load(&context);
+    if source::is_local(&args.target) {
+        return Ok(loaded?);
+    }
+    loaded.with_context(|| format!("inspect {}: not a file; as an image", args.target))
 }
 
 fn inspect_bundle(path: &Path, json: bool) -> anyhow::Result<Outcome> {

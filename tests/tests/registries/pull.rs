@@ -213,11 +213,13 @@ fn offline_uses_the_store_and_sends_nothing() -> Result<()> {
         refusal.contains("not in the store, and offline"),
         "{refusal}"
     );
-    let refusal = world.user.fails(3, world.args(&["inspect"], "a/box:1"))?;
+    let name = world.front.image("a/box:1");
+    let refusal = world.user.fails(3, ["inspect", &name])?;
     ensure!(refusal.contains("not in the store"), "{refusal}");
+    ensure!(refusal.contains("not a file; as an image"), "{refusal}");
     world.pull("a/box:1", &[])?;
     drop(world.front.seen());
-    let shown = world.user.run(world.args(&["inspect"], "a/box:1"))?;
+    let shown = world.user.run(["inspect", &name])?;
     ensure!(shown.contains("linux/arm64"), "{shown}");
     world
         .user
