@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `elfuse-bundle cat FILE PATH...`: the contents of files in a bundle.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -14,14 +16,14 @@ use crate::bundle::{Bundle, Tree, text};
 /// What to print.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Symbolic links are followed inside the image. What is printed was checked against its digest when the\ncommand ends with 0.\n\nExample:\n  elfuse-bundle cat ./alpine /etc/os-release"
+    after_help = "Symbolic links are followed inside the image. What is printed was checked against its digest when the command ends with 0.\n\nExample:\n  elfuse-bundle cat ./alpine /etc/os-release"
 )]
 pub(super) struct CatArgs {
     /// The bundle
     file: PathBuf,
     /// Files in the image
     #[arg(required = true)]
-    paths: Vec<String>,
+    paths: Vec<OsString>,
 }
 
 pub(super) fn run(args: &CatArgs) -> anyhow::Result<Outcome> {

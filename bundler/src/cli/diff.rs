@@ -12,7 +12,7 @@ use crate::bundle::{Aspect, Bundle, Change, Differences, Tree, compare, text};
 /// What to compare.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Lines begin with + for what only the second bundle has, - for what only the first has, ! for what differs.\nExit code 0 means equal, 1 different.\n\nExample:\n  elfuse-bundle diff ./alpine-3.20 ./alpine-3.21"
+    after_help = "Lines begin with + for what only the second bundle has, - for what only the first has, ! for what differs. Exit code 0 means equal, 1 different.\n\nExample:\n  elfuse-bundle diff ./alpine-3.20 ./alpine-3.21"
 )]
 pub(super) struct DiffArgs {
     /// The first bundle
@@ -41,7 +41,7 @@ pub(super) fn run(args: &DiffArgs, global: &Global) -> anyhow::Result<Outcome> {
     })
 }
 
-fn print(found: &Differences<'_>) -> std::io::Result<()> {
+fn print(found: &Differences<'_>) -> anyhow::Result<()> {
     output::until_closed(|out| {
         for (name, one, two) in &found.settings {
             writeln!(out, "! setting {name}: {one} to {two}")?;

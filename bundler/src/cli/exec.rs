@@ -8,12 +8,12 @@ use std::os::fd::AsFd;
 
 use elfuse_runs::control::{Exec, Reply, Request, ask};
 
-use super::{Outcome, runs};
+use super::{Outcome, output, runs};
 
 /// What to start, and where.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "The program has the run's environment, user and working directory unless told otherwise.\nIt has no terminal without -t: full-screen programs and job control do not work in it.\n\nExamples:\n  elfuse-bundle exec web ps\n  elfuse-bundle exec -it web sh\n  elfuse-bundle exec -e LANG=C -w /srv web sh -c 'ls -l'"
+    after_help = "The program has the run's environment, user and working directory unless told otherwise. It has no terminal without -t: full-screen programs and job control do not work in it.\n\nExamples:\n  elfuse-bundle exec web ps\n  elfuse-bundle exec -it web sh\n  elfuse-bundle exec -e LANG=C -w /srv web sh -c 'ls -l'"
 )]
 pub(super) struct ExecArgs {
     /// Set a variable
@@ -63,7 +63,7 @@ pub(super) fn run(args: &ExecArgs) -> anyhow::Result<Outcome> {
     match reply {
         Reply::Ended(status) => Ok(Outcome::Status(status)),
         Reply::Refused { why, status } => {
-            eprintln!("error: run in {}: {why}", args.name);
+            output::print_error(&anyhow::anyhow!("run in {}: {why}", args.name));
             Ok(Outcome::Status(status))
         }
         Reply::Done => anyhow::bail!("run in {}: no answer about its end", args.name),

@@ -13,7 +13,7 @@ use crate::store::Store;
 /// What to export, and where to.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "The OCI forms hold the same manifest and layer as the bundle, under the same digests, unless\n--compression-format gzip makes another layer of the same files. The docker form holds the layer uncompressed.\n\nExamples:\n  elfuse-bundle export ./alpine oci:./layout:alpine\n  elfuse-bundle export ./alpine oci-archive:alpine.tar --compression-format gzip\n  elfuse-bundle export ./alpine docker-archive:alpine.tar:alpine:mine && docker load -i alpine.tar"
+    after_help = "The OCI forms hold the same manifest and layer as the bundle, under the same digests, unless --compression-format gzip makes another layer of the same files. The docker form holds the layer uncompressed.\n\nExamples:\n  elfuse-bundle export ./alpine oci:./layout:alpine\n  elfuse-bundle export ./alpine oci-archive:alpine.tar --compression-format gzip\n  elfuse-bundle export ./alpine docker-archive:alpine.tar:alpine:mine && docker load -i alpine.tar"
 )]
 pub(super) struct ExportArgs {
     /// The bundle

@@ -20,7 +20,7 @@ use crate::bundle::{Bundle, Tree};
 /// What to extract, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Root gets owners, extended attributes and devices as the image has them. Other users own everything\nthemselves, and devices become empty files.\n\nExamples:\n  elfuse-bundle extract ./alpine ./root\n  sudo elfuse-bundle extract ./alpine /srv/alpine"
+    after_help = "Root gets owners, extended attributes and devices as the image has them. Other users own everything themselves, and devices become empty files.\n\nExamples:\n  elfuse-bundle extract ./alpine ./root\n  sudo elfuse-bundle extract ./alpine /srv/alpine"
 )]
 pub(super) struct ExtractArgs {
     /// The bundle
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ExtractArgs, global: &Global) -> anyhow::Result<Outcome
     let tree = Tree::open(&bundle)?;
     let progress = global.progress();
     let options = options(args, rustix::process::geteuid().is_root());
-    if options.ownership == Attribute::Skip {
+    if options.ownership == Attribute::Skip && !args.no_same_owner {
         progress.note("owners, extended attributes and devices are left out: that needs root");
     }
     let parent = dir.parent().unwrap_or(Path::new("/"));

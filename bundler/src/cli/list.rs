@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `elfuse-bundle list FILE [PATH]...`: what is in a bundle, as `ls -l` shows it.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use elfuse_payload::toc::{Entry, Kind};
@@ -20,7 +22,7 @@ pub(super) struct ListArgs {
     /// The bundle
     file: PathBuf,
     /// Only these and what is below them
-    paths: Vec<String>,
+    paths: Vec<OsString>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -47,12 +49,20 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<Outcome> {
 
 /// Where a listing starts: the path itself if it is there, as `ls` does with a
 /// link, or else where it leads.
-fn start(tree: &Tree, path: &str) -> Result<Vec<u8>, LookupError> {
-    let plain = path.trim_matches('/').as_bytes();
-    if let Some(entry) = tree.entry(plain) {
+fn start(tree: &Tree, path: &OsStr) -> Result<Vec<u8>, LookupError> {
+    let path = path.as_bytes();
+    let begin = path
+        .iter()
+        .position(|&byte| byte != b'/')
+        .unwrap_or(path.len());
+    let end = path
+        .iter()
+        .rposition(|&byte| byte != b'/')
+        .map_or(begin, |last| last + 1);
+    if let Some(entry) = tree.entry(&path[begin..end]) {
         return Ok(entry.path.clone());
     }
-    Ok(tree.resolve(path.as_bytes())?.path.clone())
+    Ok(tree.resolve(path)?.path.clone())
 }
 
 fn is_below(dir: &[u8], path: &[u8]) -> bool {

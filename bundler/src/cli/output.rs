@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How results and errors are printed.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
+use anyhow::Context;
 use serde::Serialize;
 
 /// Prints `error: what: why` and, on lines of their own, the hints. A cause
@@ -56,22 +58,25 @@ fn no_room(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
 /// Prints a value as indented JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    until_closed(|out| writeln!(out, "{text}"))?;
-    Ok(())
+    print_line(&text)
+}
+
+/// Prints what a command has to say in a line.
+pub(super) fn print_line(line: &dyn Display) -> anyhow::Result<()> {
+    until_closed(|out| writeln!(out, "{line}"))
 }
 
 /// Prints aligned `name  value` lines, leaving out empty values.
-pub(super) fn print_fields(fields: &[(&str, String)]) -> io::Result<()> {
+pub(super) fn print_fields(fields: &[(&str, String)]) -> anyhow::Result<()> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut out = io::stdout().lock();
-    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "{name:width$}  {value}")?;
-    }
-    Ok(())
+    let mut shown = fields.iter().filter(|(_, value)| !value.is_empty());
+    until_closed(|out| shown.try_for_each(|(name, value)| writeln!(out, "{name:width$}  {value}")))
 }
 
 /// Writes to standard output; a reader that has seen enough is no error.
-pub(super) fn until_closed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn until_closed(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = write(&mut out).and_then(|()| out.flush());
     match written {
@@ -80,6 +85,6 @@ pub(super) fn until_closed(write: impl FnOnce(&mut dyn Write) -> io::Result<()>)
             let _ = out.into_parts();
             Ok(())
         }
-        other => other,
+        other => other.context("print"),
     }
 }

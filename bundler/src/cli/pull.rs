@@ -26,10 +26,8 @@ pub(super) fn run(args: &PullArgs, global: &Global) -> anyhow::Result<Outcome> {
     if args.json {
         output::print_json(&super::inspect::describe_image(&image))?;
     } else if !global.quiet {
-        println!(
-            "{}  {}  {}",
-            image.reference, image.platform, image.manifest_digest
-        );
+        let (name, digest) = (&image.reference, image.manifest_digest);
+        output::print_line(&format_args!("{name}  {}  {digest}", image.platform))?;
     }
     Ok(Outcome::Success)
 }

@@ -15,7 +15,7 @@ use crate::reference::Reference;
 /// What to push, and where to.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "The image has the same digests in the registry as in the bundle, unless --compression-format gzip makes another\nlayer of the same files.\n\nExamples:\n  elfuse-bundle push ./alpine registry.example/team/alpine:mine\n  elfuse-bundle push ./alpine localhost:5000/alpine:mine --insecure"
+    after_help = "The image has the same digests in the registry as in the bundle, unless --compression-format gzip makes another layer of the same files.\n\nExamples:\n  elfuse-bundle push ./alpine registry.example/team/alpine:mine\n  elfuse-bundle push ./alpine localhost:5000/alpine:mine --insecure"
 )]
 pub(super) struct PushArgs {
     /// The bundle
@@ -43,12 +43,8 @@ pub(super) fn run(args: &PushArgs, global: &Global) -> anyhow::Result<Outcome> {
     if args.json {
         output::print_json(&pushed)?;
     } else if !global.quiet {
-        println!(
-            "{}  {}  sent {}",
-            pushed.reference,
-            pushed.digest,
-            human_bytes(pushed.sent)
-        );
+        let (name, sent) = (&pushed.reference, human_bytes(pushed.sent));
+        output::print_line(&format_args!("{name}  {}  sent {sent}", pushed.digest))?;
     }
     Ok(Outcome::Success)
 }

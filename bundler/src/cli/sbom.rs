@@ -10,7 +10,7 @@ use crate::sbom::{Format, Inventory};
 /// Of what, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Reads the package databases of dpkg, apk and rpm inside the bundle, rpm's in any of its formats:\nSQLite, ndb and Berkeley DB. The same bundle gives the same document.\n\nExamples:\n  elfuse-bundle sbom ./alpine > alpine.spdx.json\n  elfuse-bundle sbom ./alpine --format cyclonedx > alpine.cdx.json"
+    after_help = "Reads the package databases of dpkg, apk and rpm inside the bundle, rpm's in any of its formats: SQLite, ndb and Berkeley DB. The same bundle gives the same document.\n\nExamples:\n  elfuse-bundle sbom ./alpine > alpine.spdx.json\n  elfuse-bundle sbom ./alpine --format cyclonedx > alpine.cdx.json"
 )]
 pub(super) struct SbomArgs {
     /// The bundle

@@ -67,7 +67,9 @@ pub(super) fn prune(args: &PruneArgs, global: &Global) -> anyhow::Result<Outcome
         output::print_json(&pruned)?;
     } else if !global.quiet {
         let (freed, kept) = (human_bytes(pruned.bytes), human_bytes(pruned.kept_bytes));
-        println!("removed {} files, freed {freed}, kept {kept}", pruned.files);
+        let files = pruned.files;
+        let line = format_args!("removed {files} files, freed {freed}, kept {kept}");
+        output::print_line(&line)?;
     }
     Ok(Outcome::Success)
 }

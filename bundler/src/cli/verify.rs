@@ -32,7 +32,9 @@ pub(super) fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Outcome>
                     "adHoc": signature.ad_hoc,
                 }))?;
             } else if !global.quiet {
-                println!("{}: intact, {} pages", args.file.display(), signature.pages);
+                let file = args.file.display();
+                let line = format_args!("{file}: intact, {} pages", signature.pages);
+                output::print_line(&line)?;
             }
             return Ok(Outcome::Success);
         }

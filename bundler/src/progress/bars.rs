@@ -4,8 +4,9 @@
 //! Both write to standard error. Bars vanish when their work is done, so that
 //! what stays on the screen is what the command says at its end.
 
-use std::io::IsTerminal;
-use std::time::Duration;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -18,7 +19,7 @@ pub enum Verbosity {
     Quiet,
     /// Bars on a terminal, a line for each piece of work elsewhere.
     Normal,
-    /// Lines even on a terminal, so that they stay.
+    /// Lines even on a terminal, so that they stay, and how long it all took.
     Verbose,
 }
 
@@ -27,8 +28,9 @@ pub enum Verbosity {
 pub fn for_stderr(verbosity: Verbosity) -> Box<dyn Progress> {
     match verbosity {
         Verbosity::Quiet => Box::new(Quiet),
-        Verbosity::Normal if std::io::stderr().is_terminal() => Box::new(Bars::default()),
-        Verbosity::Normal | Verbosity::Verbose => Box::new(Plain),
+        Verbosity::Normal if io::stderr().is_terminal() => Box::new(Bars::default()),
+        Verbosity::Normal => Box::new(Plain::default()),
+        Verbosity::Verbose => Box::new(Plain { is_verbose: true }),
     }
 }
 
@@ -45,11 +47,11 @@ impl Progress for Bars {
         let (bar, style) = match total {
             Some(total) => (
                 ProgressBar::new(total),
-                "{msg:30!} {wide_bar} {bytes:>11} of {total_bytes:>11} {eta:>4}",
+                "{msg:30!} {wide_bar} {decimal_bytes:>11} of {decimal_total_bytes:>11} {eta:>4}",
             ),
             None => (
                 ProgressBar::new_spinner(),
-                "{msg:30!} {spinner} {bytes:>11} {bytes_per_sec}",
+                "{msg:30!} {spinner} {decimal_bytes:>11} {decimal_bytes_per_sec}",
             ),
         };
         if let Ok(style) = ProgressStyle::with_template(style) {
@@ -62,7 +64,7 @@ impl Progress for Bars {
     }
 
     fn note(&self, line: &str) {
-        // Fails only when standard error is gone, where nobody could be told.
+        // Fails as `say` does.
         let _ = self.all.println(line);
     }
 }
@@ -83,28 +85,45 @@ impl Drop for Bar {
     }
 }
 
-/// One line when a piece of work begins.
+/// One line when a piece of work begins, and one more when it is done if that is
+/// wanted.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Plain;
+pub struct Plain {
+    is_verbose: bool,
+}
 
-struct Line;
+struct Line {
+    /// What to say at the end.
+    closing: Option<(String, Instant)>,
+}
 
 impl Progress for Plain {
     fn task(&self, name: &str, total: Option<u64>) -> Box<dyn Task> {
         match total {
-            Some(total) => eprintln!("{name} ({})", super::human_bytes(total)),
-            None => eprintln!("{name}"),
+            Some(total) => say(&format_args!("{name} ({})", super::human_bytes(total))),
+            None => say(&name),
         }
-        Box::new(Line)
+        let closing = self.is_verbose.then(|| (name.to_owned(), Instant::now()));
+        Box::new(Line { closing })
     }
 
     fn note(&self, line: &str) {
-        eprintln!("{line}");
+        say(&line);
     }
+}
+
+/// Prints a line. Fails only when standard error is gone, where nobody could be told.
+fn say(line: &dyn Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 impl Task for Line {
     fn advance(&self, _bytes: u64) {}
 
-    fn finish(&self) {}
+    fn finish(&self) {
+        if let Some((name, start)) = &self.closing {
+            let seconds = start.elapsed().as_secs_f64();
+            say(&format_args!("{name}: done in {seconds:.2} s"));
+        }
+    }
 }
