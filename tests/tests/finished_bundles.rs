@@ -2,8 +2,9 @@
 //! The commands that work on finished bundles, run as users run them. Exports are
 //! judged by skopeo, umoci, zstd and tar.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -133,13 +134,85 @@ fn cat_follows_links_inside_the_image_only() {
 }
 
 #[test]
+fn any_name_can_be_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let name = OsStr::from_bytes(b"/\xffname");
+    let odd = vec![Member::file(&name.as_bytes()[1..], "odd")];
+    let file = bundle(dir.path(), "box", &image(odd), &[]);
+    let [contents, line] = ["cat", "list"].map(|command| {
+        let mut command_line = bundler(&dir.path().join("store"));
+        succeed(command_line.arg(command).arg(&file).arg(name))
+    });
+    assert_eq!(contents, b"odd");
+    assert!(line.ends_with(b" /\\xffname\n"), "{line:?}");
+}
+
+/// What a pipe or a file that takes nothing makes of commands that print.
+fn printing(fixture: &Fixture) -> Vec<Command> {
+    let mut cat = fixture.command("cat");
+    cat.arg("/bin/tool");
+    let mut completions = bundler(&fixture.path("store"));
+    completions.args(["completions", "bash"]);
+    let mut json = fixture.command("inspect");
+    json.arg("--json");
+    let mut commands = vec![cat, completions, json];
+    commands.extend(["inspect", "list", "sbom"].map(|name| fixture.command(name)));
+    commands
+}
+
+#[test]
 fn a_reader_that_stops_early_is_no_error() {
     let fixture = Fixture::new();
-    let mut cat = fixture.command("cat");
-    cat.arg("/bin/tool").stdout(std::process::Stdio::piped());
-    let mut child = cat.spawn().expect("the bundler");
-    drop(child.stdout.take());
-    assert!(child.wait().expect("an end").success());
+    for mut command in printing(&fixture) {
+        // The end that reads is closed before anything can be written.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = run(command.stdout(writer));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {errors}");
+    }
+    // Nor is one of what is told on the way.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut verify = loud(&fixture, "verify");
+    assert!(verify.stderr(writer).status().expect("an end").success());
+}
+
+#[test]
+fn output_that_does_not_fit_is_an_error() {
+    let fixture = Fixture::new();
+    for mut command in printing(&fixture) {
+        let full = fs::File::create("/dev/full").expect("/dev/full");
+        let output = run(command.stdout(full));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.starts_with("error: print: No space"), "{errors}");
+        assert_eq!(output.status.code(), Some(3), "{command:?}");
+    }
+}
+
+/// A command that is not told to be quiet.
+fn loud(fixture: &Fixture, name: &str) -> Command {
+    let quiet = fixture.command(name);
+    let mut command = Command::new(quiet.get_program());
+    command.arg(name).arg(&fixture.file);
+    command
+}
+
+#[test]
+fn what_is_done_is_told_as_loud_as_wanted() {
+    let fixture = Fixture::new();
+    let told = |more: &[&str]| {
+        let output = run(loud(&fixture, "verify").args(more));
+        assert!(output.status.success());
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned())
+    };
+    let [result, progress] = told(&[]);
+    assert!(result.contains("intact"), "{result}");
+    assert!(progress.contains("check pages ("), "{progress}");
+    assert!(!progress.contains("done in"), "{progress}");
+    let [_, progress] = told(&["--verbose"]);
+    assert!(progress.contains("check pages: done in "), "{progress}");
+    assert_eq!(told(&["--quiet"]), ["", ""]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use elfuse_payload::provenance::Transform;
 
 use super::fetch::{FetchArgs, threads};
 use super::stub::StubArgs;
-use super::{Global, Outcome, output};
+use super::{Global, Outcome, output, value};
 use crate::bundle::{self, Overrides, Overwrite, Request};
 use crate::progress::human_bytes;
 use crate::reference::Reference;
@@ -57,10 +57,10 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "IMAGE")]
     pub(super) layer: Vec<String>,
     /// Add a file: HOST_PATH:CONTAINER_PATH
-    #[arg(long, value_name = "H:C")]
+    #[arg(long, value_name = "H:C", value_parser = value::file)]
     add_file: Vec<String>,
     /// Add a directory: HOST_PATH:CONTAINER_PATH
-    #[arg(long, value_name = "H:C")]
+    #[arg(long, value_name = "H:C", value_parser = value::dir)]
     add_dir: Vec<String>,
     /// Leave out documentation, manuals, translations and temporary files
     #[arg(long)]
@@ -71,23 +71,23 @@ pub(super) struct ChangeArgs {
     /// Leave out this path and everything below it; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(super) strip_prefix: Vec<String>,
-    /// The program to run; a JSON array for several words
-    #[arg(long, value_name = "PROGRAM")]
+    /// The program to run; a JSON array for several words, nothing for none
+    #[arg(long, value_name = "PROGRAM", value_parser = value::words)]
     entrypoint: Option<String>,
     /// Its default arguments; a JSON array for several words
-    #[arg(long, value_name = "ARGS")]
+    #[arg(long, value_name = "ARGS", value_parser = value::words)]
     cmd: Option<String>,
     /// Set a variable: NAME=VALUE
-    #[arg(long, short = 'e', value_name = "NAME=VALUE")]
+    #[arg(long, short = 'e', value_name = "NAME=VALUE", value_parser = value::pair)]
     env: Vec<String>,
     /// Start in this directory
-    #[arg(long, short = 'w', value_name = "DIR")]
+    #[arg(long, short = 'w', value_name = "DIR", value_parser = value::absolute)]
     workdir: Option<String>,
     /// Run as this user: NAME or UID, with :GROUP if need be
     #[arg(long, short = 'u', value_name = "USER")]
     user: Option<String>,
     /// Set a label: NAME=VALUE
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = value::pair)]
     label: Vec<String>,
     /// Hand all arguments of the bundle to the program inside
     #[arg(long)]
@@ -112,10 +112,7 @@ pub(super) struct ChangeArgs {
 }
 
 pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> {
-    // Without a command there is an image, or an option that cannot stand alone.
-    let Some(image) = &args.image else {
-        anyhow::bail!("build: no image named\nhint: elfuse-bundle --help shows examples");
-    };
+    let image = args.image.as_ref().context("build: no image named")?;
     let path = args.output.clone().unwrap_or_else(|| default_output(image));
     let overwrite = if args.force {
         Overwrite::Files
@@ -147,12 +144,8 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     if args.json {
         output::print_json(&built)?;
     } else if !global.quiet {
-        println!(
-            "{}  {}  {}",
-            path.display(),
-            human_bytes(built.size),
-            built.digest
-        );
+        let (path, size) = (path.display(), human_bytes(built.size));
+        output::print_line(&format_args!("{path}  {size}  {}", built.digest))?;
     }
     Ok(Outcome::Success)
 }
@@ -190,24 +183,17 @@ impl ChangeArgs {
     }
 
     pub(super) fn overrides(&self) -> anyhow::Result<Overrides> {
-        let pairs = |what: &str, list: &[String]| {
-            let pair = |text: &String| {
-                let (name, value) = text.split_once('=').unwrap_or((text, ""));
-                anyhow::ensure!(
-                    !name.is_empty() && text.contains('='),
-                    "read --{what} {text:?}: expected NAME=VALUE"
-                );
-                Ok((name.to_owned(), value.to_owned()))
-            };
-            list.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()
+        let pair = |text: &String| {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            (name.to_owned(), value.to_owned())
         };
         Ok(Overrides {
-            entrypoint: self.entrypoint.as_deref().map(words).transpose()?,
-            cmd: self.cmd.as_deref().map(words).transpose()?,
-            env: pairs("env", &self.env)?,
+            entrypoint: self.entrypoint.as_deref().map(value::split).transpose()?,
+            cmd: self.cmd.as_deref().map(value::split).transpose()?,
+            env: self.env.iter().map(pair).collect(),
             workdir: self.workdir.clone(),
             user: self.user.clone(),
-            labels: pairs("label", &self.label)?,
+            labels: self.label.iter().map(pair).collect(),
         })
     }
 
@@ -260,15 +246,6 @@ impl ChangeArgs {
     }
 }
 
-/// One word, or a JSON array of words.
-fn words(text: &str) -> anyhow::Result<Vec<String>> {
-    if text.trim_start().starts_with('[') {
-        let why = || format!("read {text:?}: not a JSON array of strings");
-        return serde_json::from_str(text).with_context(why);
-    }
-    Ok(vec![text.to_owned()])
-}
-
 /// `registry/repo/alpine:latest` becomes `alpine_latest`, `tar:a/box.tar.gz`
 /// becomes `box`. A name without a tag gets docker's, which also keeps it apart
 /// from the directory or file it was made from.
@@ -317,12 +294,5 @@ mod tests {
         assert_eq!(name("rootfs:root"), "root_latest");
         assert_eq!(name("apple:alpine:3"), "alpine_3");
         assert_eq!(name("localhost:5000/a/box"), "box_latest");
-    }
-
-    #[test]
-    fn entrypoint_is_a_word_or_an_array() {
-        assert_eq!(words("a b").unwrap(), ["a b"]);
-        assert_eq!(words(r#"["a", "b"]"#).unwrap(), ["a", "b"]);
-        assert!(words("[a").is_err());
     }
 }

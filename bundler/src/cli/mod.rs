@@ -24,12 +24,14 @@ mod sbom;
 mod store;
 mod stub;
 mod update;
+mod value;
 mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -86,7 +88,7 @@ struct Global {
     /// Say nothing but errors
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say what is done, line by line
+    /// Say what is done, line by line, and how long it took
     #[arg(long, global = true)]
     verbose: bool,
     /// Keep blobs and squashed layers here [default: the user's cache directory]
@@ -182,9 +184,18 @@ fn survive_full_files() {
 
 /// Parses a command line. Options of all commands may stand before a command's
 /// name, those of the build command may not: they would be without effect.
-fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let mut command = Cli::command();
+    if args.len() < 2 {
+        // clap takes a variable of the environment for an argument and shows no help.
+        command = command.mut_args(|arg| arg.env(Resettable::Reset));
+    }
     let matches = command.try_get_matches_from_mut(args)?;
+    if matches.subcommand().is_none() && !matches.contains_id("image") {
+        let message = "no image named; --help shows examples";
+        return Err(command.error(ErrorKind::MissingRequiredArgument, message));
+    }
     if let Some((name, _)) = matches.subcommand() {
         let is_given = |id: &&clap::Id| {
             let is_global = command
@@ -225,8 +236,10 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Some(Command::Status(args)) => store::status(&args, global),
         Some(Command::Prune(args)) => store::prune(&args, global),
         Some(Command::Completions { shell }) => {
-            let mut out = std::io::stdout().lock();
-            clap_complete::generate(shell, &mut Cli::command(), "elfuse-bundle", &mut out);
+            // The generator panics where its writer fails.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "elfuse-bundle", &mut script);
+            output::until_closed(|out| out.write_all(&script))?;
             Ok(Outcome::Success)
         }
     }
@@ -250,6 +263,45 @@ mod tests {
             let (name, help) = (command.get_name().to_owned(), command.render_help());
             let help = help.to_string();
             assert!(help.contains("\nExample"), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn paragraphs_of_helps_are_left_to_the_terminals_width() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            let lines: Vec<&str> = help.lines().collect();
+            let is_broken = |pair: &[&str]| is_text(pair[0]) && is_text(pair[1]);
+            assert!(!lines.windows(2).any(is_broken), "{help}");
+        }
+    }
+
+    #[test]
+    fn options_without_an_image_are_wrong_usage() {
+        for words in [&["elfuse-bundle"][..], &["elfuse-bundle", "--offline"]] {
+            assert_eq!(parse(words).unwrap_err().exit_code(), 2, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_be_meant_are_wrong_usage() {
+        for value in [
+            ["--add-file", "conf"],
+            ["--add-file", "conf:etc/conf"],
+            ["--add-dir", ":/etc"],
+            ["--env", "X"],
+            ["--label", "=x"],
+            ["--entrypoint", "[\"a\", 1]"],
+            ["--cmd", "[a"],
+            ["--workdir", "work"],
+        ] {
+            let args = [&["elfuse-bundle", "alpine"], &value[..]].concat();
+            let error = parse(args).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{value:?}: {error}");
         }
     }
 

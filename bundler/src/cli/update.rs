@@ -14,7 +14,7 @@ use elfuse_payload::provenance::{Provenance, Transform};
 use super::build::ChangeArgs;
 use super::fetch::{FetchArgs, RegistryArgs};
 use super::stub::StubArgs;
-use super::{Global, Outcome, output};
+use super::{Global, Outcome, output, value};
 use crate::bundle::{self, Bundle, Request};
 use crate::image::{Image, Platform};
 use crate::progress::Progress;
@@ -37,10 +37,10 @@ pub(super) struct UpdateArgs {
     #[arg(long, value_name = "IMAGE")]
     from: Vec<String>,
     /// Where a file that was added is now: HOST_PATH:CONTAINER_PATH
-    #[arg(long, value_name = "H:C")]
+    #[arg(long, value_name = "H:C", value_parser = value::file)]
     add_file: Vec<String>,
     /// Where a directory that was added is now: HOST_PATH:CONTAINER_PATH
-    #[arg(long, value_name = "H:C")]
+    #[arg(long, value_name = "H:C", value_parser = value::dir)]
     add_dir: Vec<String>,
     /// Use only what is on this machine
     #[arg(long)]
@@ -80,7 +80,8 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
         } else {
             "is up to date,"
         };
-        println!("{} {what} {}", args.file.display(), built.digest);
+        let file = args.file.display();
+        output::print_line(&format_args!("{file} {what} {}", built.digest))?;
     }
     Ok(Outcome::Success)
 }

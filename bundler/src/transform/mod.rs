@@ -29,8 +29,8 @@ pub struct Transforms {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransformError {
-    /// `HOST:CONTAINER` without a colon or with an empty half.
-    #[error("parse {spec:?}: expected HOST_PATH:CONTAINER_PATH")]
+    /// `HOST:CONTAINER` without a colon, with an empty half, or not absolute.
+    #[error("parse {spec:?}: expected HOST_PATH:CONTAINER_PATH, the latter absolute")]
     Spec {
         /// As given.
         spec: String,

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Values of options that change an image.
+//!
+//! What cannot be meant is wrong usage, and told before anything is fetched. The
+//! values stay the text that provenance records and `update` reads again.
+
+use anyhow::Context;
+
+use crate::transform::inject::What;
+use crate::transform::{Addition, TransformError};
+
+/// `HOST_PATH:CONTAINER_PATH` of a file.
+pub(super) fn file(text: &str) -> Result<String, TransformError> {
+    Addition::parse(What::File, text)?;
+    Ok(text.to_owned())
+}
+
+/// `HOST_PATH:CONTAINER_PATH` of a directory.
+pub(super) fn dir(text: &str) -> Result<String, TransformError> {
+    Addition::parse(What::Dir, text)?;
+    Ok(text.to_owned())
+}
+
+/// What [`split`] takes.
+pub(super) fn words(text: &str) -> anyhow::Result<String> {
+    split(text)?;
+    Ok(text.to_owned())
+}
+
+/// `NAME=VALUE`
+pub(super) fn pair(text: &str) -> Result<String, &'static str> {
+    let name = text.split_once('=').map(|(name, _)| name);
+    match name {
+        Some(name) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected NAME=VALUE"),
+    }
+}
+
+/// A path that begins at the root.
+pub(super) fn absolute(text: &str) -> Result<String, &'static str> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected an absolute path")
+    }
+}
+
+/// No word, one word, or a JSON array of words.
+pub(super) fn split(text: &str) -> anyhow::Result<Vec<String>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if text.trim_start().starts_with('[') {
+        return serde_json::from_str(text).context("expected a JSON array of strings");
+    }
+    Ok(vec![text.to_owned()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entrypoint_is_nothing_a_word_or_an_array() {
+        assert_eq!(split("").unwrap(), [""; 0]);
+        assert_eq!(split("a b").unwrap(), ["a b"]);
+        assert_eq!(split(r#"["a", "b"]"#).unwrap(), ["a", "b"]);
+        assert!(split("[a").is_err());
+    }
+}
