@@ -186,7 +186,7 @@ fn push_survives_passing_trouble_and_refuses_other_digests() -> Result<()> {
     );
     let refusal = world.user.fails(3, ["push", "--insecure", &file, &other])?;
     ensure!(
-        refusal.contains("the bundle's image is sha256:"),
+        refusal.contains("the image is sha256:"),
         "{refusal}"
     );
     Ok(())
