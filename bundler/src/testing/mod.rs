@@ -62,7 +62,7 @@ pub(crate) fn fuzz(target: &str, tokens: &[&[u8]], accepts: fn(&[u8]) -> bool) {
 fn mutate(bytes: &mut Vec<u8>, tokens: &[&[u8]], random: &mut Random) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len() + 1);
-        match random.below(5) {
+        match random.below(6) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
             1 => bytes.truncate(at),
             2 if at < bytes.len() => {
@@ -72,9 +72,12 @@ fn mutate(bytes: &mut Vec<u8>, tokens: &[&[u8]], random: &mut Random) {
                 bytes.splice(to..to, piece);
             }
             3 if at < bytes.len() => drop(bytes.remove(at)),
-            _ => {
+            kind => {
                 let token = tokens[random.below(tokens.len())];
-                bytes.splice(at..at, token.iter().copied());
+                // In the place of what is there, too, so that pages stay whole.
+                let replaced = if kind == 4 { 0 } else { token.len() };
+                let end = (at + replaced).min(bytes.len());
+                bytes.splice(at..end, token.iter().copied());
             }
         }
     }
