@@ -29,6 +29,9 @@ pub(super) enum Column<'a> {
     Other,
 }
 
+/// Takes the columns of one row.
+pub(super) type Row<'a> = &'a mut dyn FnMut(&[Column<'_>]) -> io::Result<()>;
+
 /// An open database.
 pub(super) struct Database<'f, R> {
     file: &'f R,
@@ -59,12 +62,8 @@ impl<'f, R: ReadAt> Database<'f, R> {
         })
     }
 
-    /// Hands every row of a table to `row`; tells whether there is the table.
-    pub(super) fn scan(
-        &self,
-        table: &str,
-        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
-    ) -> io::Result<bool> {
+    /// Hands every row of a table to `row`.
+    pub(super) fn scan(&self, table: &str, row: Row<'_>) -> io::Result<()> {
         let mut root = None;
         self.walk(1, &mut |columns| {
             if let [
@@ -80,17 +79,10 @@ impl<'f, R: ReadAt> Database<'f, R> {
             }
             Ok(())
         })?;
-        match root {
-            Some(root) => self.walk(root, row).map(|()| true),
-            None => Ok(false),
-        }
+        self.walk(root.ok_or_else(|| invalid("it lacks a table"))?, row)
     }
 
-    fn walk(
-        &self,
-        root: u32,
-        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn walk(&self, root: u32, row: Row<'_>) -> io::Result<()> {
         let mut pages = Pages::new(self.file, self.page_size);
         let mut next = vec![root];
         while let Some(number) = next.pop() {
@@ -106,7 +98,7 @@ impl<'f, R: ReadAt> Database<'f, R> {
         number: u32,
         pages: &mut Pages<'_, R>,
         next: &mut Vec<u32>,
-        row: &mut dyn FnMut(&[Column<'_>]) -> io::Result<()>,
+        row: Row<'_>,
     ) -> io::Result<()> {
         let page = take(pages, number)?;
         // The first page begins with the file's header.

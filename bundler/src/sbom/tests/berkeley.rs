@@ -177,6 +177,10 @@ fn refusal_of_berkeley_says_where_and_why() {
     }
     assert_eq!(refused(72, 0xffff_ffff), "page 2: it is used twice");
     assert_eq!(refused(96, 9_000), "page 9000: there is no such page");
+    // The places of the first page's items, and how many there are.
+    let overlap = 507 << 16 | 507;
+    assert_eq!(refused(SIZE + 26, overlap), "page 1: its items overlap");
+    assert_eq!(refused(SIZE + 20, 1), "page 1: a key has no value");
     // The first bucket's chain goes on in itself, and in the second bucket.
     assert_eq!(refused(SIZE + 16, 1), "page 1: it is used twice");
     assert_eq!(refused(SIZE + 16, 2), "page 2: it is used twice");
@@ -187,4 +191,10 @@ fn refusal_of_berkeley_says_where_and_why() {
     );
     let kind = "page 1: page 2: it is of another kind or another page";
     assert_eq!(refused(2 * SIZE - 5 - 12 + 4, 2), kind);
+    let long = "page 1: a record is longer than 64 MiB";
+    assert_eq!(refused(2 * SIZE - 5 - 12 + 8, 1 << 27), long);
+    let mut writer = Writer::new(Order::Big);
+    writer.add(2, &header(&"n".repeat(70_000), ""));
+    let nameless = "page 1: a package has no name or version";
+    assert_eq!(refusal(Format::Berkeley, &writer.file()), nameless);
 }
