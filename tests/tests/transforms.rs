@@ -202,6 +202,16 @@ fn settings_replace_those_of_the_image() -> Result<()> {
 }
 
 #[test]
+fn output_without_a_place_is_refused_before_the_work() -> Result<()> {
+    let user = User::new()?;
+    let image = base(&user)?;
+    let text = user.fails(3, ["-o", "gone/box", &image])?;
+    ensure!(text.contains("open gone: No such file"), "{text}");
+    ensure!(!text.contains("squash"), "{text}");
+    Ok(())
+}
+
+#[test]
 fn no_time_is_later_than_the_epoch() -> Result<()> {
     let user = User::new()?;
     let members = vec![

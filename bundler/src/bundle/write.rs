@@ -6,7 +6,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use elfuse_payload::Digest;
 use elfuse_payload::segment::SegmentPlan;
@@ -53,7 +53,11 @@ pub enum Overwrite {
 pub fn check_output(path: &Path, overwrite: Overwrite) -> Result<(), BundleError> {
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = parent_of(path);
+            let there = fs::metadata(parent).map(drop);
+            return there.map_err(|source| BundleError::io("open", parent, source));
+        }
         Err(error) => return Err(BundleError::io("open", path, error)),
     };
     if !meta.is_file() {
@@ -171,20 +175,24 @@ pub(super) fn identifier(manifest: &[u8]) -> String {
 }
 
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
-    let parent: PathBuf = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
+    let parent = parent_of(path);
     let mut prefix = OsString::from(".");
     prefix.push(path.file_name().unwrap_or_default());
     prefix.push(".");
-    remove_unfinished(&parent, &prefix);
+    remove_unfinished(parent, &prefix);
     let temporary = tempfile::Builder::new()
         .prefix(&prefix)
         .suffix(UNFINISHED)
         .tempfile_in(parent)?;
     temporary.as_file().lock()?;
     Ok(temporary)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Removes what runs that were killed left of the same file. Runs that are alive
