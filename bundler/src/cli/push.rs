@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::export::CompressionArgs;
 use super::fetch::{RegistryArgs, threads};
-use super::{Global, Outcome, output};
+use super::{Global, Outcome, output, value};
 use crate::bundle::Bundle;
 use crate::export::Outgoing;
 use crate::progress::human_bytes;
@@ -21,6 +21,7 @@ pub(super) struct PushArgs {
     /// The bundle
     file: PathBuf,
     /// The name it gets: [REGISTRY/]REPOSITORY[:TAG]
+    #[arg(value_parser = value::remote)]
     image: Reference,
     /// Print what was pushed as JSON
     #[arg(long)]

@@ -4,8 +4,10 @@
 //! What cannot be meant is wrong usage, and told before anything is fetched. The
 //! values stay the text that provenance records and `update` reads again.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
+use crate::reference::Reference;
+use crate::source;
 use crate::transform::inject::What;
 use crate::transform::{Addition, TransformError};
 
@@ -45,6 +47,15 @@ pub(super) fn absolute(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// An image in a registry.
+pub(super) fn remote(text: &str) -> anyhow::Result<Reference> {
+    ensure!(
+        !source::has_path(text),
+        "it names files\nhint: elfuse-bundle export writes images to files"
+    );
+    Ok(text.parse()?)
+}
+
 /// No word, one word, or a JSON array of words.
 pub(super) fn split(text: &str) -> anyhow::Result<Vec<String>> {
     if text.is_empty() {
@@ -59,6 +70,14 @@ pub(super) fn split(text: &str) -> anyhow::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_not_in_registries() {
+        assert!(remote("a/oci:1").is_ok());
+        for text in ["oci:dir", "docker-archive:file", "A"] {
+            assert!(remote(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn entrypoint_is_nothing_a_word_or_an_array() {

@@ -47,6 +47,8 @@ enum Why {
     Empty,
     #[error("the registry is not HOST[:PORT]")]
     Registry,
+    #[error("docker:// is skopeo's way to write it\nhint: leave out docker://")]
+    Scheme,
     #[error("the repository has upper-case letters\nhint: repositories are lower case")]
     UpperCase,
     #[error("the repository is not made of a-z, 0-9 and single separators . _ __ - /")]
@@ -135,6 +137,9 @@ pub fn parse(text: &str) -> Result<Reference, InvalidReference> {
 fn parts(text: &str) -> Result<Reference, Why> {
     if text.is_empty() {
         return Err(Why::Empty);
+    }
+    if text.starts_with("docker://") {
+        return Err(Why::Scheme);
     }
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| Why::Digest)?)),

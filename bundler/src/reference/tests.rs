@@ -54,6 +54,7 @@ fn only_the_default_registry_answers_elsewhere() {
 fn wrong_part_is_named() {
     assert!(why("").contains("empty"));
     assert!(why("a/B").contains("upper-case"));
+    assert!(why("docker://alpine").contains("leave out docker://"));
     for text in [
         "a//b", "/a", "a/", "a..b", "a___b", "-a", "a-", "a b", "a/\u{e9}", "_a", "a\n",
     ] {

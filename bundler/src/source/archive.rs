@@ -48,7 +48,12 @@ impl Archive {
         let file = File::open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
-            return Err(SourceError::format(path, "not a regular file"));
+            let why = if meta.is_dir() {
+                "a directory\nhint: an OCI layout in a directory is oci:DIR"
+            } else {
+                "not a regular file"
+            };
+            return Err(SourceError::format(path, why));
         }
         if let Some(how) = compression(&file).map_err(failed)? {
             return Err(SourceError::Format {

@@ -86,10 +86,14 @@ impl Source for Layout {
             Place::Archive => Box::new(Archive::open(&self.path)?),
         };
         if files.file("oci-layout").is_err() {
-            return Err(SourceError::format(
-                &self.path,
-                "no OCI image layout (no file oci-layout)",
-            ));
+            let why = if self.path.is_file() && self.place == Place::Dir {
+                "not a directory\nhint: an OCI layout in a file is oci-archive:FILE"
+            } else if files.file("manifest.json").is_ok() {
+                "no OCI image layout but a docker archive\nhint: name it docker-archive:FILE"
+            } else {
+                "no OCI image layout (no file oci-layout)"
+            };
+            return Err(SourceError::format(&self.path, why));
         }
         let bytes = files.document("index.json")?;
         let index: ImageIndex = serde_json::from_slice(&bytes).map_err(|error| {

@@ -69,7 +69,12 @@ impl Source for Tarball {
         let file = File::open(&self.path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
-            return Err(SourceError::format(&self.path, "not a regular file"));
+            let why = if meta.is_dir() {
+                "a directory\nhint: an image of a directory is rootfs:DIR"
+            } else {
+                "not a regular file"
+            };
+            return Err(SourceError::format(&self.path, why));
         }
         let media_type = match compression(&file).map_err(failed)? {
             None => LayerMediaType::Tar,

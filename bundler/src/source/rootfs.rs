@@ -59,7 +59,8 @@ impl Rootfs {
         let metadata =
             fs::metadata(root).map_err(|source| SourceError::io("open", root, source))?;
         if !metadata.is_dir() {
-            return Err(SourceError::format(root, "not a directory"));
+            let why = "not a directory\nhint: an image of an archive is tar:FILE";
+            return Err(SourceError::format(root, why));
         }
         let mut scan = Scan {
             root,

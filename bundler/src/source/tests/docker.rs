@@ -137,3 +137,22 @@ fn other_archives_are_called_by_name() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+#[test]
+fn what_has_another_form_is_told_its_prefix() {
+    let place = Place::new();
+    let mut made = Made::default();
+    made.put("manifest.json", "[]");
+    place.write("a.tar", &made.tar());
+    std::fs::create_dir(place.path("dir")).unwrap();
+    for (kind, name, hint) in [
+        ("oci-archive", "a.tar", "hint: name it docker-archive:FILE"),
+        ("oci-archive", "dir", "oci:DIR"),
+        ("oci", "a.tar", "oci-archive:FILE"),
+        ("rootfs", "a.tar", "tar:FILE"),
+        ("tar", "dir", "rootfs:DIR"),
+    ] {
+        let message = error(place.load(kind, name));
+        assert!(message.contains(hint), "{kind}: {message}");
+    }
+}
