@@ -185,10 +185,7 @@ fn push_survives_passing_trouble_and_refuses_other_digests() -> Result<()> {
         "0".repeat(64)
     );
     let refusal = world.user.fails(3, ["push", "--insecure", &file, &other])?;
-    ensure!(
-        refusal.contains("the image is sha256:"),
-        "{refusal}"
-    );
+    ensure!(refusal.contains("the image is sha256:"), "{refusal}");
     Ok(())
 }
 
