@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use elfuse_tests::bundler::User;
 use elfuse_tests::layout::{self, LayerBlob};
 use elfuse_tests::tarball::{Member, Tarball};
-use elfuse_tests::workspace::{run, surround_like};
+use elfuse_tests::workspace::{run, surround_like, text_of};
 use serde_json::{Value, json};
 
 /// Writes an image as the layout `name`, to be named `oci:NAME`.
@@ -108,14 +108,19 @@ fn files_and_directories_of_the_host_are_added() -> Result<()> {
         file["uid"] == 0 && file["gid"] == 0,
         "belongs to root: {file}"
     );
-    for (args, word) in [
-        (["--add-file=gone:/etc/x", &base], "gone"),
-        (["--add-file=conf:etc/x", &base], "HOST_PATH:CONTAINER_PATH"),
-        (["--add-file=tree:/etc/x", &base], "tree"),
-        (["--add-dir=conf:/etc/x", &base], "conf"),
-        (["--add-file=conf:/../x", &base], ".."),
+    // What no file of the host could make right is wrong usage.
+    for (code, args, word) in [
+        (3, ["--add-file=gone:/etc/x", &base], "gone"),
+        (
+            2,
+            ["--add-file=conf:etc/x", &base],
+            "HOST_PATH:CONTAINER_PATH",
+        ),
+        (3, ["--add-file=tree:/etc/x", &base], "tree"),
+        (3, ["--add-dir=conf:/etc/x", &base], "conf"),
+        (2, ["--add-file=conf:/../x", &base], ".."),
     ] {
-        let refusal = user.fails(3, [&["-o", "no"], &args[..]].concat())?;
+        let refusal = user.fails(code, [&["-o", "no"], &args[..]].concat())?;
         ensure!(refusal.contains(word), "{refusal}");
         ensure!(!user.path("no").exists());
     }
@@ -195,7 +200,7 @@ fn settings_replace_those_of_the_image() -> Result<()> {
         ("--label==x", "NAME=VALUE"),
         ("--cmd=[x", "JSON"),
     ] {
-        let refusal = user.fails(3, ["-o", "no", &base, option])?;
+        let refusal = user.fails(2, ["-o", "no", &base, option])?;
         ensure!(refusal.contains(word), "{refusal}");
     }
     Ok(())
@@ -240,6 +245,36 @@ fn no_time_is_later_than_the_epoch() -> Result<()> {
         &[&image, "--add-file=conf:/conf", "--source-date-epoch=86400"],
     )?;
     ensure!(fs::read(user.path("one"))? == fs::read(user.path("two"))?);
+    Ok(())
+}
+
+#[test]
+fn variables_count_where_they_matter_and_have_a_value() -> Result<()> {
+    let user = User::new()?;
+    let image = base(&user)?;
+    let with = |args: &[&str], name: &str, value: &str| -> Result<Output> {
+        Ok(user.command(args)?.env(name, value).output()?)
+    };
+    for name in ["SOURCE_DATE_EPOCH", "ELFUSE_STUB", "ELFUSE_BUNDLE_STORE"] {
+        let output = with(&["-q", "-o", "box", &image], name, "")?;
+        ensure!(output.status.success(), "{name}: {}", text_of(&output));
+        let output = with(&["verify", "box"], name, "")?;
+        ensure!(output.status.success(), "{name}: {}", text_of(&output));
+        // Nothing but a variable is no command line.
+        let output = with(&[], name, "x")?;
+        let text = text_of(&output);
+        ensure!(
+            output.status.code() == Some(2) && text.contains("Usage:"),
+            "{name}: {text}"
+        );
+    }
+    let wrong = ("SOURCE_DATE_EPOCH", "yesterday");
+    ensure!(with(&["list", "box"], wrong.0, wrong.1)?.status.success());
+    let text = text_of(&with(&["-o", "box", &image], wrong.0, wrong.1)?);
+    ensure!(
+        text.starts_with("error: read SOURCE_DATE_EPOCH \"yesterday\""),
+        "{text}"
+    );
     Ok(())
 }
 

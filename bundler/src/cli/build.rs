@@ -101,13 +101,9 @@ pub(super) struct ChangeArgs {
     /// Accept images that expand to any size and number of files
     #[arg(long)]
     no_limits: bool,
-    /// No time in the bundle is later: seconds since 1970
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "SOURCE_DATE_EPOCH",
-        allow_hyphen_values = true
-    )]
+    /// No time in the bundle is later: seconds since 1970 [default: that of the variable
+    /// SOURCE_DATE_EPOCH]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     source_date_epoch: Option<i64>,
 }
 
@@ -120,6 +116,10 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
         Overwrite::Bundles
     };
     bundle::check_output(&path, overwrite)?;
+    let epoch = match args.change.source_date_epoch {
+        None => value::epoch_of_environment()?,
+        given => given,
+    };
     let stub = args.stub.load()?;
     let store = global.open_store()?;
     let progress = global.progress();
@@ -133,7 +133,10 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     }
     let request = Request {
         images: &images,
-        squash: args.change.squash(store.scratch_dir())?,
+        squash: SquashOptions {
+            epoch,
+            ..args.change.squash(store.scratch_dir())?
+        },
         overrides: args.change.overrides()?,
         transforms: args.change.transforms(),
         run_options: args.change.run_option.clone(),

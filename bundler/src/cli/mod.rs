@@ -27,7 +27,7 @@ mod update;
 mod value;
 mod verify;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -186,11 +186,20 @@ fn survive_full_files() {
 /// name, those of the build command may not: they would be without effect.
 fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    let mut command = Cli::command();
-    if args.len() < 2 {
-        // clap takes a variable of the environment for an argument and shows no help.
-        command = command.mut_args(|arg| arg.env(Resettable::Reset));
-    }
+    // clap takes a variable of the environment for an argument: even an empty one, and
+    // it shows no help then.
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let is_void = |name: &OsStr| args.len() < 2 || is_empty(name);
+    let without_void = |arg: clap::Arg| {
+        if arg.get_env().is_some_and(is_void) {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    };
+    let mut command = Cli::command()
+        .mut_args(without_void)
+        .mut_subcommands(|command| command.mut_args(without_void));
     let matches = command.try_get_matches_from_mut(args)?;
     if matches.subcommand().is_none() && !matches.contains_id("image") {
         let message = "no image named; --help shows examples";

@@ -47,6 +47,18 @@ pub(super) fn absolute(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Seconds in `SOURCE_DATE_EPOCH`. Not an option's default: what is wrong with the
+/// variable concerns no other command.
+pub(super) fn epoch_of_environment() -> anyhow::Result<Option<i64>> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH").filter(|value| !value.is_empty())
+    else {
+        return Ok(None);
+    };
+    let seconds = value.to_str().and_then(|value| value.parse().ok());
+    let wrong = || format!("read SOURCE_DATE_EPOCH {value:?}: not seconds since 1970");
+    seconds.map(Some).with_context(wrong)
+}
+
 /// An image in a registry.
 pub(super) fn remote(text: &str) -> anyhow::Result<Reference> {
     ensure!(
