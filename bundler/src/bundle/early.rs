@@ -97,7 +97,7 @@ impl Placed {
         }
         let whole = bytes.chunks_exact(page);
         self.rest.extend_from_slice(whole.remainder());
-        self.pages.extend(whole.map(Digest::of));
+        self.pages.extend(Digest::of_each(whole));
     }
 }
 

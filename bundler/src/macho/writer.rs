@@ -252,7 +252,7 @@ fn hash_blocks(blocks: &Mutex<Receiver<Block>>, done: &Sender<Vec<u8>>) -> Hashe
             return hashed;
         };
         let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-        hashed.push((first, block.chunks(page).map(Digest::of).collect()));
+        hashed.push((first, Digest::of_each(block.chunks(page))));
         if block.len() == BLOCK {
             let _ = done.send(block);
         }

@@ -2,10 +2,10 @@
 //! Reads and decompresses a layer, on two threads.
 //!
 //! [`feed`] reads the blob and hashes it; [`pump`] decompresses what it reads and
-//! hands each piece, shared, to two readers: the one that hashes the whole stream
-//! and the one that takes it apart. Pieces live in fixed buffers that return to
-//! their pool when the last reader is done, so memory is the pools, and the
-//! decoder, which is the slowest of all, waits for nobody's hashing.
+//! hands it on to be taken apart as [`Hashed`] pieces. Pieces live in fixed
+//! buffers that return to their pool when the last reader is done, so memory is
+//! the pools, and the decoder, which is the slowest of all, waits for nobody's
+//! hashing.
 
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
@@ -98,16 +98,15 @@ pub(crate) fn feed(mut blob: impl Read, decoder: &Sender<Piece>) -> io::Result<(
     }
 }
 
-/// Decompresses what [`feed`] sends and sends every piece to both readers. Ends
-/// at the end of the stream, after an error, or when a reader has gone away.
+/// Decompresses what [`feed`] sends and sends every piece to `parser`. Ends at
+/// the end of the stream, after an error, or when the reader has gone away.
 pub(crate) fn pump(
     media_type: LayerMediaType,
     checksum: Checksum,
     blob: Pieces,
-    hasher: &Sender<Arc<Chunk>>,
     parser: &Sender<Piece>,
 ) {
-    if let Err(error) = decode(media_type, checksum, blob, hasher, parser) {
+    if let Err(error) = decode(media_type, checksum, blob, parser) {
         let _ = parser.send(Err(error));
     }
 }
@@ -116,15 +115,13 @@ fn decode(
     media_type: LayerMediaType,
     checksum: Checksum,
     blob: Pieces,
-    hasher: &Sender<Arc<Chunk>>,
     parser: &Sender<Piece>,
 ) -> io::Result<()> {
     let mut decoder = decoder(media_type, checksum, blob)?;
     let pool = Pool::new(CHUNKS);
     loop {
-        let chunk = Arc::new(pool.fill(&mut *decoder)?);
-        let is_end = chunk.bytes().is_empty();
-        if is_end || hasher.send(Arc::clone(&chunk)).is_err() || parser.send(Ok(chunk)).is_err() {
+        let chunk = pool.fill(&mut *decoder)?;
+        if chunk.bytes().is_empty() || parser.send(Ok(Arc::new(chunk))).is_err() {
             return Ok(());
         }
     }
@@ -173,6 +170,14 @@ impl Pieces {
     }
 }
 
+impl Pieces {
+    /// What of the current piece is left.
+    fn rest(&self) -> &[u8] {
+        let chunk = self.current.as_deref();
+        chunk.map_or(&[], |chunk| &chunk.bytes()[self.used..])
+    }
+}
+
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
@@ -197,13 +202,72 @@ impl BufRead for Pieces {
                 self.current = Some(piece?);
             }
         }
-        Ok(self
-            .current
-            .as_ref()
-            .map_or(&[], |chunk| &chunk.bytes()[self.used..]))
+        Ok(self.rest())
     }
 
     fn consume(&mut self, count: usize) {
         self.used += count;
+    }
+}
+
+/// Pieces, and the digest of all that was consumed of them.
+pub(crate) struct Hashed {
+    pieces: Pieces,
+    hash: Sha256Stream,
+}
+
+impl Hashed {
+    pub(crate) fn new(pieces: Pieces) -> Self {
+        Self {
+            pieces,
+            hash: Sha256Stream::new(),
+        }
+    }
+
+    /// Consumes bytes that another digest covers too.
+    pub(crate) fn consume_into(&mut self, other: &mut Sha256Stream, count: usize) {
+        let bytes = &self.pieces.rest()[..count];
+        self.hash.update_with(bytes, other, bytes);
+        self.pieces.consume(count);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        self.hash.finish()
+    }
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.pieces.read(buffer)?;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+impl BufRead for Hashed {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.pieces.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.hash.update(&self.pieces.rest()[..count]);
+        self.pieces.consume(count);
+    }
+}
+
+#[cfg(test)]
+impl Hashed {
+    /// Bytes in memory, in pieces that divide nothing.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let (home, _) = bounded(0);
+        let (pieces, queue) = crossbeam_channel::unbounded();
+        for piece in bytes.chunks(700) {
+            let chunk = Chunk {
+                bytes: piece.to_vec(),
+                home: home.clone(),
+            };
+            pieces.send(Ok(Arc::new(chunk))).expect("a receiver");
+        }
+        Self::new(Pieces::new(queue))
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use elfuse_payload::{Digest, Sha256Stream};
 
+use super::decode::Hashed;
 use super::entry::{Content, Entry, Kind, Name};
 use super::error::SquashError;
 use super::limits::Account;
@@ -30,11 +31,13 @@ pub(crate) struct LayerId {
 pub(crate) struct Scanned {
     pub(crate) entries: Vec<Entry>,
     pub(crate) contents: Spilled,
+    /// Of the whole stream, what follows the archive included.
+    pub(crate) diff_id: Digest,
 }
 
 /// Takes the archive apart: entries to memory, contents to scratch space.
 pub(crate) fn parse(
-    stream: impl BufRead,
+    stream: Hashed,
     layer: LayerId,
     account: &Account,
     scratch: &Path,
@@ -64,9 +67,13 @@ pub(crate) fn parse(
             Err(Failure::Other(error)) => return Err(*error),
         });
     }
-    parser.drain(archive)?;
+    let diff_id = parser.drain(archive)?;
     let contents = parser.spill.finish().map_err(scratch_error)?;
-    Ok(Scanned { entries, contents })
+    Ok(Scanned {
+        entries,
+        contents,
+        diff_id,
+    })
 }
 
 struct Parser<'a> {
@@ -90,11 +97,7 @@ impl From<TarError> for Failure {
 }
 
 impl Parser<'_> {
-    fn entry(
-        &mut self,
-        archive: &mut TarReader<impl BufRead>,
-        header: Header,
-    ) -> Result<Entry, Failure> {
+    fn entry(&mut self, archive: &mut TarReader<Hashed>, header: Header) -> Result<Entry, Failure> {
         self.charge(&header, archive.position())?;
         let kind = match header.kind {
             HeaderKind::File => Kind::File(self.content(archive, &header)?),
@@ -148,7 +151,7 @@ impl Parser<'_> {
 
     fn content(
         &mut self,
-        archive: &mut TarReader<impl BufRead>,
+        archive: &mut TarReader<Hashed>,
         header: &Header,
     ) -> Result<Content, Failure> {
         let offset = self.spill.position();
@@ -175,7 +178,7 @@ impl Parser<'_> {
 
     fn copy(
         &mut self,
-        archive: &mut TarReader<impl BufRead>,
+        archive: &mut TarReader<Hashed>,
         digest: &mut Sha256Stream,
         length: u64,
     ) -> Result<(), Failure> {
@@ -187,10 +190,9 @@ impl Parser<'_> {
             if slice.is_empty() {
                 return Err(Failure::Archive(TarError::Truncated));
             }
-            digest.update(slice);
             self.spill.write(slice).map_err(Failure::Scratch)?;
             let count = slice.len();
-            archive.consume(count);
+            archive.consume_by(count, |stream| stream.consume_into(digest, count));
             left -= count as u64;
         }
         Ok(())
@@ -210,8 +212,8 @@ impl Parser<'_> {
         self.spill.skip(length).map_err(Failure::Scratch)
     }
 
-    /// Reads what follows the archive, so that the hasher sees the whole stream.
-    fn drain(&self, archive: TarReader<impl BufRead>) -> Result<(), SquashError> {
+    /// Reads what follows the archive and returns the digest of the whole stream.
+    fn drain(&self, archive: TarReader<Hashed>) -> Result<Digest, SquashError> {
         let layer = self.layer.digest;
         let mut total = archive.position();
         let entry = Name(archive.current().to_vec());
@@ -220,7 +222,7 @@ impl Parser<'_> {
             let read = rest.fill_buf().map(<[u8]>::len);
             let count = read.map_err(|source| SquashError::Read { layer, source })?;
             if count == 0 {
-                return Ok(());
+                return Ok(rest.finish());
             }
             rest.consume(count);
             total += count as u64;
@@ -235,7 +237,7 @@ impl Parser<'_> {
     }
 
     /// An error of the stream below is the layer's, not the archive's.
-    fn archive_error(&self, archive: &TarReader<impl BufRead>, error: TarError) -> SquashError {
+    fn archive_error(&self, archive: &TarReader<Hashed>, error: TarError) -> SquashError {
         let layer = self.layer.digest;
         match error {
             TarError::Read(source) => SquashError::Read { layer, source },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reads layers: decompress, hash, take apart, keep the contents.
 //!
-//! Each layer runs four threads (read, decode, hash, parse) and several layers
+//! Each layer runs three threads (read, decode, parse) and several layers
 //! run at once; they share only the account of limits. A layer's entries leave
 //! [`scan`] only after the digests of its blob, which nobody need have checked
 //! before, and of what that decompresses to have been found right.
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use crossbeam_channel::{Receiver, bounded};
-use elfuse_payload::{Digest, Sha256Stream};
+use crossbeam_channel::bounded;
+use elfuse_payload::Digest;
 
-use super::decode::{Chunk, Pieces, QUEUE, feed, pump};
+use super::decode::{Hashed, Pieces, QUEUE, feed, pump};
 use super::error::SquashError;
 use super::gunzip::Checksum;
 use super::limits::Account;
@@ -95,20 +95,19 @@ fn scan_layer(layer: &Layer, index: usize, scan: &Scan<'_>) -> Result<Scanned, S
         None => Checksum::Verify,
     };
     let (feed_in, feed_out) = bounded(QUEUE);
-    let (hash_in, hash_out) = bounded(QUEUE);
     let (parse_in, parse_out) = bounded(QUEUE);
-    let (blob, diff_id, scanned) = thread::scope(|scope| {
+    let (blob, scanned) = thread::scope(|scope| {
         let reader = scope.spawn(move || feed(counted, &feed_in));
         let blob = Pieces::new(feed_out);
-        scope.spawn(move || pump(layer.media_type, checksum, blob, &hash_in, &parse_in));
-        let hasher = scope.spawn(move || hash(&hash_out));
-        let scanned = parse(Pieces::new(parse_out), id, scan.account, scan.scratch);
-        (join(reader), join(hasher), scanned)
+        scope.spawn(move || pump(layer.media_type, checksum, blob, &parse_in));
+        let stream = Hashed::new(Pieces::new(parse_out));
+        let scanned = parse(stream, id, scan.account, scan.scratch);
+        (join(reader), scanned)
     });
     // The wrong blob explains everything else that may be wrong.
     check_blob(layer, blob.map_err(read_error)?)?;
     let scanned = scanned?;
-    check_diff_id(layer, diff_id)?;
+    check_diff_id(layer, scanned.diff_id)?;
     task.finish();
     Ok(scanned)
 }
@@ -155,14 +154,6 @@ fn short(digest: &Digest) -> String {
         .skip("sha256:".len())
         .take(12)
         .collect()
-}
-
-fn hash(pieces: &Receiver<Arc<Chunk>>) -> Digest {
-    let mut stream = Sha256Stream::new();
-    for chunk in pieces {
-        stream.update(chunk.bytes());
-    }
-    stream.finish()
 }
 
 struct Counted<R> {

@@ -143,9 +143,10 @@ impl<R: BufRead> TarReader<R> {
         Ok(&available[..available.len().min(limit)])
     }
 
-    /// Marks `count` bytes of the last slice as used.
-    pub(crate) fn consume(&mut self, count: usize) {
-        self.source.consume(count);
+    /// Marks `count` bytes of the last slice as used, which `consume` takes from
+    /// the source.
+    pub(crate) fn consume_by(&mut self, count: usize, consume: impl FnOnce(&mut R)) {
+        consume(&mut self.source);
         self.position += count as u64;
         self.remaining -= count as u64;
     }
@@ -290,7 +291,7 @@ impl<R: BufRead> TarReader<R> {
             }
             body.extend_from_slice(slice);
             let taken = slice.len();
-            self.consume(taken);
+            self.consume_by(taken, |source| source.consume(taken));
         }
         self.skip_rest()?;
         Ok(body)

@@ -15,6 +15,7 @@ use std::io::Read;
 
 use elfuse_payload::Digest;
 
+use super::decode::Hashed;
 use super::entry::{Entry, Kind, Meta};
 use super::error::SquashError;
 use super::limits::{Account, Limits};
@@ -91,7 +92,7 @@ fn scan(bytes: &[u8], limits: Limits) -> Result<Scanned, SquashError> {
         source: 0,
     };
     parse(
-        bytes,
+        Hashed::of(bytes),
         id,
         &Account::new(limits),
         &SquashOptions::default().scratch,
