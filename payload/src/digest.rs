@@ -144,15 +144,12 @@ impl Sha256Stream {
         self.length += bytes.len() as u64;
     }
 
-    /// Adds `bytes` to this stream and `others` to `other`, in turn where both are
-    /// between blocks.
+    /// Adds `bytes` to this stream and `others` to `other`: as many blocks as both
+    /// have in turn, what else there is after them.
     pub fn update_with(&mut self, bytes: &[u8], other: &mut Self, others: &[u8]) {
+        let bytes = self.complete_block(bytes);
+        let others = other.complete_block(others);
         let common = bytes.len().min(others.len()) / BLOCK * BLOCK;
-        let common = if self.is_aligned() && other.is_aligned() {
-            common
-        } else {
-            0
-        };
         let (blocks, rest) = bytes.split_at(common);
         let (other_blocks, other_rest) = others.split_at(common);
         self.update_blocks(blocks, other, other_blocks);
@@ -160,9 +157,21 @@ impl Sha256Stream {
         other.update(other_rest);
     }
 
+    /// Takes what the last block still needs and returns the rest.
+    fn complete_block<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let begun = usize::try_from(self.length % BLOCK as u64).unwrap_or(0);
+        let missing = if begun == 0 { 0 } else { BLOCK - begun };
+        let (now, rest) = bytes.split_at(missing.min(bytes.len()));
+        self.update(now);
+        rest
+    }
+
     /// Adds as many whole blocks to each.
     fn update_blocks(&mut self, bytes: &[u8], other: &mut Self, others: &[u8]) {
         type Core = <Sha256 as CoreProxy>::Core;
+        if bytes.is_empty() {
+            return;
+        }
         let (mut core, buffer) = std::mem::take(&mut self.state).decompose();
         let (mut other_core, other_buffer) = std::mem::take(&mut other.state).decompose();
         let (blocks, _) = Block::<Core>::slice_as_chunks(bytes);
@@ -175,11 +184,6 @@ impl Sha256Stream {
         other.state = Sha256::compose(other_core, other_buffer);
         self.length += bytes.len() as u64;
         other.length += others.len() as u64;
-    }
-
-    /// Whether all bytes so far fill whole blocks.
-    const fn is_aligned(&self) -> bool {
-        self.length.is_multiple_of(BLOCK as u64)
     }
 
     /// How many bytes were added.

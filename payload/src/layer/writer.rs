@@ -4,7 +4,7 @@
 //! [`LayerWriter`] cuts what is written to it into frames (the only copy) for the
 //! threads that compress. Whoever is free takes the next; each has its own way
 //! back, and these are waited for in order, so the bytes written do not depend
-//! on the number of threads. Two more threads hash what goes in and what comes
+//! on the number of threads. One more thread hashes what goes in and what comes
 //! out. Queues are short: memory is a few frames per thread.
 
 use std::collections::VecDeque;
@@ -19,7 +19,7 @@ use crate::toc::{Entry, Toc};
 use crate::{Digest, Sha256Stream};
 
 /// Frames that may wait for a digest.
-const QUEUE: usize = 2;
+const QUEUE: usize = 4;
 
 /// Frames that may wait to be compressed or written, beside the one each thread
 /// has: bounds memory on machines with many cores.
@@ -71,8 +71,7 @@ pub struct LayerWriter<W> {
     /// How many may be.
     most_pending: usize,
     frames: Vec<FrameInfo>,
-    tar_hash: HashThread,
-    blob_hash: HashThread,
+    hasher: HashThread,
     tar_size: u64,
     spare: Vec<Vec<u8>>,
     /// Frames that are written and may still be hashed.
@@ -100,8 +99,7 @@ impl<W: Write> LayerWriter<W> {
             pending: VecDeque::new(),
             most_pending,
             frames: Vec::new(),
-            tar_hash: HashThread::start("hash tar")?,
-            blob_hash: HashThread::start("hash blob")?,
+            hasher: HashThread::start()?,
             tar_size: 0,
             spare: Vec::new(),
             written: VecDeque::new(),
@@ -131,14 +129,7 @@ impl<W: Write> LayerWriter<W> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         self.emit(seek_table.map_err(invalid)?)?;
         self.out.flush()?;
-        let (digest, size) = self.blob_hash.finish()?;
-        let (diff_id, tar_size) = self.tar_hash.finish()?;
-        Ok(LayerSummary {
-            digest,
-            size,
-            diff_id,
-            tar_size,
-        })
+        self.hasher.finish()
     }
 
     /// Hands the current frame, if it has anything, to the next worker.
@@ -155,7 +146,7 @@ impl<W: Write> LayerWriter<W> {
         full.truncate(std::mem::take(&mut self.filled));
         let full = Arc::new(full);
         self.tar_size += full.len() as u64;
-        self.tar_hash.update(&full)?;
+        self.hasher.send(Piece::Tar(Arc::clone(&full)))?;
         let (result, pending) = sync_channel(1);
         let job = Job {
             data: full,
@@ -184,7 +175,7 @@ impl<W: Write> LayerWriter<W> {
     fn emit(&mut self, bytes: Vec<u8>) -> io::Result<()> {
         self.out.write_all(&bytes)?;
         let bytes = Arc::new(bytes);
-        self.blob_hash.update(&bytes)?;
+        self.hasher.send(Piece::Blob(Arc::clone(&bytes)))?;
         self.written.push_back(bytes);
         Ok(())
     }
@@ -281,34 +272,63 @@ fn start_compressing(level: i32, queue: Arc<Mutex<Receiver<Job>>>) -> io::Result
     builder.spawn(run).map(drop)
 }
 
-/// A thread that computes a digest of what it is sent.
+/// Part of one of the two streams.
+enum Piece {
+    Tar(Arc<Vec<u8>>),
+    Blob(Arc<Vec<u8>>),
+}
+
+/// A thread that computes the digests of the tar and of the blob.
 #[derive(Debug)]
 struct HashThread {
-    input: SyncSender<Arc<Vec<u8>>>,
-    thread: JoinHandle<(Digest, u64)>,
+    input: SyncSender<Piece>,
+    thread: JoinHandle<LayerSummary>,
 }
 
 impl HashThread {
-    fn start(name: &str) -> io::Result<Self> {
-        let (input, chunks) = sync_channel::<Arc<Vec<u8>>>(QUEUE);
-        let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            let mut hash = Sha256Stream::new();
-            for chunk in chunks {
-                hash.update(&chunk);
-            }
-            let length = hash.length();
-            (hash.finish(), length)
-        })?;
+    fn start() -> io::Result<Self> {
+        let (input, pieces) = sync_channel(QUEUE);
+        let builder = thread::Builder::new().name("hash".into());
+        let thread = builder.spawn(move || hash(pieces))?;
         Ok(Self { input, thread })
     }
 
-    fn update(&self, chunk: &Arc<Vec<u8>>) -> io::Result<()> {
-        self.input.send(Arc::clone(chunk)).map_err(|_| died("hash"))
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.input.send(piece).map_err(|_| died("hash"))
     }
 
-    fn finish(self) -> io::Result<(Digest, u64)> {
+    fn finish(self) -> io::Result<LayerSummary> {
         drop(self.input);
         self.thread.join().map_err(|_| died("hash"))
+    }
+}
+
+/// Frames of the blob wait for the next one of the tar: two digests computed in
+/// turn take less time than one after the other.
+fn hash(pieces: Receiver<Piece>) -> LayerSummary {
+    let (mut tar, mut blob) = (Sha256Stream::new(), Sha256Stream::new());
+    let mut waiting = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Blob(frame) => waiting.push(frame),
+            Piece::Tar(frame) => {
+                let mut rest = frame.as_slice();
+                for part in waiting.drain(..) {
+                    let (now, later) = rest.split_at(rest.len().min(part.len()));
+                    tar.update_with(now, &mut blob, &part);
+                    rest = later;
+                }
+                tar.update(rest);
+            }
+        }
+    }
+    waiting.iter().for_each(|part| blob.update(part));
+    let (size, tar_size) = (blob.length(), tar.length());
+    LayerSummary {
+        digest: blob.finish(),
+        size,
+        diff_id: tar.finish(),
+        tar_size,
     }
 }
 
