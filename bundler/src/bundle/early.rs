@@ -4,22 +4,29 @@
 //! What stands in front of the layer names its digest and has to wait, but its
 //! length is known: the layer begins at a multiple of the page, which hides the
 //! few digits by which a size may be longer. So [`EarlyLayer`] writes to that
-//! place and hashes page by page; [`Placed`] is what it has done. Neither fails:
-//! if the file refused a write or the place was not the right one after all, the
-//! layer is written again, and then errors count.
+//! place, hashes page by page and has the disk take what is there; [`Placed`] is
+//! what it has done. Neither fails: if the file refused something or the place
+//! was not the right one after all, the layer is written again, and then errors
+//! count.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use elfuse_payload::Digest;
 
 use crate::macho::{PAGE, SignedWriter};
 
+/// Bytes after which the disk is asked to take them.
+const FLUSH: u64 = 16 << 20;
+
 /// Takes a layer as a stream.
 pub(super) struct EarlyLayer<'a> {
     file: &'a File,
     is_sound: bool,
+    flusher: Option<Flusher>,
     placed: Placed,
 }
 
@@ -43,13 +50,15 @@ impl<'a> EarlyLayer<'a> {
         Self {
             file,
             is_sound: start.is_multiple_of(PAGE),
+            flusher: Flusher::start(file).ok(),
             placed,
         }
     }
 
     /// What is in the file now, unless it refused something.
     pub(super) fn finish(self) -> Option<Placed> {
-        self.is_sound.then_some(self.placed)
+        let is_flushed = self.flusher.is_none_or(Flusher::finish);
+        (self.is_sound && is_flushed).then_some(self.placed)
     }
 }
 
@@ -59,12 +68,56 @@ impl Write for EarlyLayer<'_> {
             let at = self.placed.start + self.placed.size();
             self.is_sound = self.file.write_all_at(bytes, at).is_ok();
             self.placed.hash(bytes);
+            if let Some(flusher) = &mut self.flusher {
+                flusher.wrote(bytes.len() as u64);
+            }
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes a file to the disk while more of it comes, so that waiting for all of
+/// it in the end is short.
+struct Flusher {
+    wake: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+    /// Bytes since it was last woken.
+    waiting: u64,
+}
+
+impl Flusher {
+    fn start(file: &File) -> io::Result<Self> {
+        let file = file.try_clone()?;
+        let (wake, woken) = sync_channel(0);
+        let flush = move || {
+            woken
+                .iter()
+                .try_for_each(|()| Ok(rustix::fs::fsync(&file)?))
+        };
+        let thread = thread::Builder::new().name("flush".into()).spawn(flush)?;
+        Ok(Self {
+            wake,
+            thread,
+            waiting: 0,
+        })
+    }
+
+    /// Never waits: a disk that is busy is asked later.
+    fn wrote(&mut self, bytes: u64) {
+        self.waiting += bytes;
+        if self.waiting >= FLUSH && self.wake.try_send(()).is_ok() {
+            self.waiting = 0;
+        }
+    }
+
+    /// Whether nothing failed: the host reports a failed write to one caller only.
+    fn finish(self) -> bool {
+        drop(self.wake);
+        self.thread.join().is_ok_and(|flushed| flushed.is_ok())
     }
 }
 
