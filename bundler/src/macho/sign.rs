@@ -19,7 +19,7 @@ pub(super) const SLOT_CODE_DIRECTORY: u32 = 0;
 pub(super) const SLOT_REQUIREMENTS: u32 = 2;
 pub(super) const SLOT_ENTITLEMENTS: u32 = 5;
 pub(super) const SLOT_ENTITLEMENTS_DER: u32 = 7;
-const SLOT_CMS: u32 = 0x10000;
+pub(super) const SLOT_CMS: u32 = 0x10000;
 
 /// Special slots before the pages: numbers -7 to -1.
 pub(super) const SPECIAL_SLOTS: usize = 7;

@@ -120,6 +120,18 @@ fn any_flipped_byte_is_noticed() {
 }
 
 #[test]
+fn signature_that_is_not_ad_hoc_has_to_be_somebodys() {
+    let mut file = bundle(&payload(1));
+    let code = [0xfa, 0xde, 0x0c, 0x02];
+    let code = file.windows(4).position(|magic| magic == code).unwrap();
+    // The low byte of the code directory's flags.
+    assert_eq!(file[code + 15], 2);
+    file[code + 15] = 0;
+    let why = verify(&file, &|_| ()).unwrap_err().to_string();
+    assert!(why.contains("neither ad hoc"), "{why}");
+}
+
+#[test]
 fn truncated_files_are_refused() {
     let file = bundle(&payload(1));
     for len in (0..file.len()).step_by(511) {

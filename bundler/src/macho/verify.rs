@@ -178,6 +178,9 @@ fn check_blobs(signature: &[u8], image: &Image, offset: u64) -> Result<Signature
     };
     if ad_hoc {
         check_exact(signature, code, &found.identifier, text, offset)?;
+    } else if find(sign::SLOT_CMS).is_none_or(|cms| cms.len() <= 8) {
+        // Nothing follows the magic number and the length.
+        return Err(wrong("it is neither ad hoc nor anybody's"));
     }
     Ok(found)
 }
