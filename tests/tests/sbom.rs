@@ -136,7 +136,7 @@ fn rpm_spec() -> String {
 const RPM_PARTS: usize = 300;
 
 /// rpm for a database of some format. Debian's writes SQLite and reads Berkeley
-/// DB; ndb is known to the rpm that a scanner of packages brings.
+/// DB; ndb is known to the rpm that a scanner of packages brings for x86-64.
 fn rpm(format: &str, database: &Path) -> Result<Command> {
     let mut rpm = Command::new("rpm");
     if format == "ndb" {

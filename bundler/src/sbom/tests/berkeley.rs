@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Berkeley DB: two buckets of small pages, in both byte orders, with chains
-//! of hash pages and of overflow pages.
+//! of hash pages and of overflow pages. The format has no checksums, so that a
+//! flipped bit may be one in a package's name.
 
 use super::rpm::{flipped, header, names, put, refusal};
 use crate::sbom::pages::Order;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! ndb: two blobs behind a page of slots.
+//! ndb: two blobs behind a page of slots, one of them long enough that sums
+//! of its checksum have to be reduced. All that is read of the file is under
+//! that checksum or compared, so that no flipped bit passes.
 
 use super::rpm::{flipped, header, names, put, refusal};
 use crate::sbom::pages::Order;
@@ -44,7 +46,6 @@ fn database() -> Vec<u8> {
     let mut file = tagged(b"Slot", &[0, 0, 0]).repeat(PAGE / 16);
     let start = [tagged(b"RpmP", &[0, 7, 1]), words(&[3, 0, 0, 0])].concat();
     file[..32].copy_from_slice(&start);
-    // A blob of more than 5552 bytes, where sums have to be reduced.
     let blobs = [header("one", "text"), header("two", &"\u{ff}".repeat(4000))];
     for (n, (at, data)) in SLOTS.iter().zip(blobs).enumerate() {
         let blob = blob(n + 1, &data);
