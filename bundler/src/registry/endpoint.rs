@@ -229,10 +229,10 @@ fn connect(options: &RegistryOptions, is_loopback: bool) -> Result<Http, Registr
     if let Some(path) = &options.ca_file {
         builder = builder.tls_certs_merge(certificates(path)?);
     }
-    builder.build().map_err(|source| RegistryError::Network {
+    builder.build().map_err(|cause| RegistryError::Network {
         method: "prepare",
         url: Shown::nowhere(),
-        source,
+        cause,
         hint: "",
     })
 }
@@ -281,7 +281,7 @@ pub(super) fn network(method: &'static str, url: &Url, source: reqwest::Error) -
     RegistryError::Network {
         method,
         url: Shown::from(url),
-        source: source.without_url(),
+        cause: source.without_url(),
         hint,
     }
 }

@@ -56,14 +56,14 @@ pub enum RegistryError {
         why: &'static str,
     },
     /// No answer came.
-    #[error("{method} {url}: {}{hint}", chain(.source))]
+    #[error("{method} {url}: {}{hint}", chain(.cause))]
     Network {
         /// The method.
         method: &'static str,
         /// The address.
         url: Shown,
-        /// The cause.
-        source: reqwest::Error,
+        /// The cause; not this error's source, as the message tells what counts of it.
+        cause: reqwest::Error,
         /// What the user can do; begins with a line break when there is any.
         hint: &'static str,
     },

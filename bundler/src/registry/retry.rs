@@ -87,9 +87,8 @@ impl RegistryError {
     /// `None` if trying again is no use, else the wait that was asked for.
     fn is_transient(&self) -> Option<Option<Duration>> {
         match self {
-            Self::Network { source, .. } => {
-                let lasts =
-                    source.is_redirect() || source.is_builder() || distrust(source).is_some();
+            Self::Network { cause, .. } => {
+                let lasts = cause.is_redirect() || cause.is_builder() || distrust(cause).is_some();
                 (!lasts).then_some(None)
             }
             Self::Body { .. } => Some(None),

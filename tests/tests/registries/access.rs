@@ -285,5 +285,13 @@ fn proxy_of_the_environment_is_used() -> Result<()> {
     ensure!(output.status.code() == Some(3), "{}", text_of(&output));
     let line = asked.join().ok().context("the proxy panicked")??;
     ensure!(line.starts_with("CONNECT registry.invalid:443 "), "{line}");
+    // Nobody listens there any more, and only the first of these finds out.
+    for (others, refused) in [("other.invalid", true), ("registry.invalid", false)] {
+        let mut command = world.user.command(args)?;
+        command.env("HTTPS_PROXY", format!("http://{address}"));
+        let text = text_of(&try_run(command.env("NO_PROXY", others))?);
+        let is_refused = text.contains("registry.invalid") && text.contains("Connection refused");
+        ensure!(is_refused == refused, "{others}: {text}");
+    }
     Ok(())
 }
