@@ -248,7 +248,13 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             // The generator panics where its writer fails.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "elfuse-bundle", &mut script);
-            output::until_closed(|out| out.write_all(&script))?;
+            let mut script = String::from_utf8(script)?;
+            if shell == clap_complete::Shell::Bash {
+                // Its words for a program with a hyphen are not those it looks for, which
+                // would leave all commands without completions.
+                script = script.replace("elfuse__subcmd__bundle", "elfuse__bundle");
+            }
+            output::until_closed(|out| out.write_all(script.as_bytes()))?;
             Ok(Outcome::Success)
         }
     }
@@ -272,6 +278,44 @@ mod tests {
             let (name, help) = (command.get_name().to_owned(), command.render_help());
             let help = help.to_string();
             assert!(help.contains("\nExample"), "{name}: {help}");
+        }
+    }
+
+    /// The examples of all helps, up to what the shell does with their output.
+    fn examples() -> Vec<String> {
+        let mut cli = Cli::command();
+        cli.build();
+        let helps = std::iter::once(&cli).chain(cli.get_subcommands());
+        let helps: Vec<String> = helps
+            .filter_map(|command| Some(command.get_after_help()?.to_string()))
+            .collect();
+        let lines = helps.iter().flat_map(|help| help.lines());
+        let commands = lines.filter_map(|line| line.split_once("elfuse-bundle "));
+        commands
+            .map(|(_, words)| {
+                let end = ["  ", " (", " >", " |", " &&"]
+                    .iter()
+                    .filter_map(|end| words.find(end));
+                words[..end.min().unwrap_or(words.len())].to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn examples_of_helps_are_command_lines() {
+        let examples = examples();
+        assert!(examples.len() > 35, "{examples:?}");
+        for example in examples {
+            // Quotes hold one word together, and there is at most one such word.
+            let mut words = vec![OsString::from("elfuse-bundle")];
+            for (index, part) in example.split('\'').enumerate() {
+                match index % 2 {
+                    0 => words.extend(part.split_whitespace().map(OsString::from)),
+                    _ => words.push(part.into()),
+                }
+            }
+            let parsed = parse(words);
+            assert!(parsed.is_ok(), "{example}: {:?}", parsed.err());
         }
     }
 
