@@ -121,25 +121,9 @@ fn blob(file: &impl ReadAt, slot: &Slot) -> io::Result<Vec<u8>> {
     if !is_whole {
         return Err(invalid("its blob is damaged"));
     }
-    if adler32(&blob[..tail]) != sum {
+    if adler2::adler32_slice(&blob[..tail]) != sum {
         return Err(invalid("its blob has another checksum"));
     }
     blob.truncate(used);
     Ok(blob)
-}
-
-/// The checksum of RFC 1950.
-fn adler32(bytes: &[u8]) -> u32 {
-    const BASE: u32 = 65521;
-    let (mut a, mut b) = (1, 0);
-    // So many bytes can be added up before a sum overflows.
-    for piece in bytes.chunks(5552) {
-        for byte in piece {
-            a += u32::from(*byte);
-            b += a;
-        }
-        a %= BASE;
-        b %= BASE;
-    }
-    b << 16 | a
 }
