@@ -48,7 +48,7 @@ pub(super) struct RegistryArgs {
     /// Certificates (PEM) to trust beside the system's
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Use plain HTTP; for registries on this machine only
+    /// Use plain HTTP for registries and mirrors on this machine
     #[arg(long)]
     insecure: bool,
     /// Ask this host first, for the default registry or the one named; may be repeated

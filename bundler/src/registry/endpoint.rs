@@ -52,22 +52,26 @@ impl Endpoint {
             path: text.into(),
             why: error.to_string(),
         })?;
-        if options.insecure && !is_plain {
-            return Err(RegistryError::Address {
-                url: Shown::from(&base),
-                why: "--insecure is for registries on this machine only\nhint: --ca-file names a certificate to trust",
-            });
-        }
+        // Nor may one that speaks HTTPS lead away from it.
+        let options = RegistryOptions {
+            insecure: is_plain,
+            ..options.clone()
+        };
         Ok(Self {
-            http: connect(options, is_loopback(host))?,
+            http: connect(&options, is_loopback(host))?,
             base,
             key: key.to_owned(),
             repository,
             access,
-            options: options.clone(),
+            options,
             credentials: OnceLock::new(),
             authorization: Mutex::new(None),
         })
+    }
+
+    /// Whether it is asked by plain HTTP.
+    pub(super) fn is_insecure(&self) -> bool {
+        self.options.insecure
     }
 
     pub(super) fn base(&self) -> Url {

@@ -143,7 +143,13 @@ impl<'a> Client<'a> {
         }
         let (key, host) = (reference.registry(), reference.registry_host());
         let repository = reference.repository().to_owned();
-        endpoints.push(Endpoint::new(key, host, repository, access, options)?);
+        let registry = Endpoint::new(key, host, repository, access, options)?;
+        let url = Shown::from(&registry.base());
+        endpoints.push(registry);
+        if options.insecure && !endpoints.iter().any(Endpoint::is_insecure) {
+            let why = "--insecure is for registries on this machine only\nhint: --ca-file names a certificate to trust";
+            return Err(RegistryError::Address { url, why });
+        }
         Ok(Self {
             endpoints,
             retry: options.retry,

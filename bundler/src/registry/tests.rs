@@ -2,7 +2,8 @@
 //! Tests against a server on loopback: broken connections, wrong content,
 //! authorization, redirects, limits, uploads.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -357,12 +358,35 @@ fn plain_http_is_for_this_machine_and_on_request() {
     assert!(matches!(made.err(), Some(RegistryError::Address { .. })));
     let mut secure = options();
     secure.insecure = false;
-    // Who speaks no TLS now will not do so in a second.
-    secure.retry.first_wait = std::time::Duration::from_secs(600);
     let error = client(&server, Access::Pull, &secure)
         .manifest("t")
         .unwrap_err();
     assert!(error.to_string().contains("hint: --insecure"), "{error}");
+}
+
+#[test]
+fn who_speaks_no_tls_is_asked_once() {
+    // As servers of plain HTTP do, this one answers what it does not understand.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let reference: Reference = format!("{}/a", server.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut client, _) = server.accept().unwrap();
+        assert!(client.read(&mut [0; 1 << 14]).unwrap() > 0);
+        client
+            .write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            .unwrap();
+        server.set_nonblocking(true).unwrap();
+        server
+    });
+    let mut secure = options();
+    secure.insecure = false;
+    let client = Client::new(&reference, Access::Pull, &secure, &Quiet).unwrap();
+    let error = client.manifest("t").unwrap_err().to_string();
+    assert!(error.contains("hint: --insecure"), "{error}");
+    let again = asked.join().unwrap().accept();
+    assert!(again.is_err(), "asked again");
 }
 
 #[test]
@@ -380,6 +404,12 @@ fn mirror_is_asked_first_and_its_failure_is_survived() {
         assert_eq!(fetched.bytes, body.as_bytes());
         assert_eq!(mirror.lines(), ["GET /v2/pre/a/b/manifests/t"]);
     }
+    // A mirror on this machine may be of a registry elsewhere.
+    let mut options = options();
+    options.mirrors = vec![format!("registry.invalid={}", good.host()).parse().unwrap()];
+    let reference: Reference = "registry.invalid/a/b".parse().unwrap();
+    let client = Client::new(&reference, Access::Pull, &options, &Quiet).unwrap();
+    assert_eq!(client.manifest("t").unwrap().bytes, b"{}");
     for text in ["", "a=", "=b", "h/../x", "h?x", "r=h/UP"] {
         assert!(text.parse::<super::Mirror>().is_err(), "{text}");
     }
