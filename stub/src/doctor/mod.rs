@@ -173,4 +173,4 @@ fn assumption(finding: probe::Finding) -> Row {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

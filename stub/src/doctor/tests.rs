@@ -55,7 +55,8 @@ impl Hypervisor for Denied {
     }
 }
 
-fn mac() -> Host {
+/// A Mac that lacks nothing.
+pub(crate) fn mac() -> Host {
     Host {
         is_mac: true,
         system: "macOS",

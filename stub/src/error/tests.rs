@@ -5,18 +5,8 @@ use elfuse_machine::MachineError;
 use elfuse_machine::hv::HvError;
 
 use super::{HostError, StubError};
+use crate::doctor::tests::mac;
 use crate::doctor::{Host, Lack};
-
-fn mac() -> Host {
-    Host {
-        is_mac: true,
-        system: "macOS",
-        has_apple_silicon: Some(true),
-        is_translated: Some(false),
-        macos: Some("14.5".to_owned()),
-        has_hypervisor: Some(true),
-    }
-}
 
 fn told(host: &Host) -> Option<String> {
     let lack = Lack::of(host)?;
