@@ -219,7 +219,15 @@ fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, cla
             return Err(command.error(ErrorKind::ArgumentConflict, message));
         }
     }
-    Cli::from_arg_matches(&matches)
+    let cli = Cli::from_arg_matches(&matches)?;
+    // Later words may be values of earlier options; which of them are is the stub's to say.
+    match cli.build.change.run_option.first() {
+        Some(word) if !word.starts_with('-') => {
+            let message = format!("--run-option {word}: not an option, such as --read-only");
+            Err(command.error(ErrorKind::ValueValidation, message))
+        }
+        _ => Ok(cli),
+    }
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
@@ -351,6 +359,7 @@ mod tests {
             ["--entrypoint", "[\"a\", 1]"],
             ["--cmd", "[a"],
             ["--workdir", "work"],
+            ["--run-option", "read-only"],
         ] {
             let args = [&["elfuse-bundle", "alpine"], &value[..]].concat();
             let error = parse(args).unwrap_err();
