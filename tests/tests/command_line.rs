@@ -53,6 +53,35 @@ fn output_is_a_program_named_after_the_image() -> Result<()> {
 }
 
 #[test]
+fn options_that_no_run_takes_are_wrong_usage() -> Result<()> {
+    let user = User::new()?;
+    // The image does not exist: nobody looks for it.
+    for (words, why) in [
+        (&["--run-option=--read-onyl"][..], "no such option"),
+        (&["--run-option=--read-only=yes"], "takes no value"),
+        (
+            &["--run-option=-e", "--run-option=A=B", "--run-option=-w"],
+            "--workdir: DIR must follow",
+        ),
+        (
+            &["--run-option=--privileged"],
+            "--privileged: not supported",
+        ),
+        (&["--run-option=sh"], "not an option"),
+    ] {
+        let refusal = user.fails(2, [words, &["oci:missing"]].concat())?;
+        let is_told = refusal.contains("error: --run-option ")
+            && refusal.contains(why)
+            && refusal.contains("hint: ");
+        ensure!(is_told, "{words:?}: {refusal}");
+    }
+    let taken = ["--run-option=-e", "--run-option=A=B", "oci:missing"];
+    let refusal = user.fails(3, taken)?;
+    ensure!(refusal.contains("missing"), "{refusal}");
+    Ok(())
+}
+
+#[test]
 fn other_files_are_replaced_by_force_alone() -> Result<()> {
     let (user, image) = user_with(some())?;
     fs::write(user.path("notes"), "mine")?;

@@ -220,14 +220,10 @@ fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, cla
         }
     }
     let cli = Cli::from_arg_matches(&matches)?;
-    // Later words may be values of earlier options; which of them are is the stub's to say.
-    match cli.build.change.run_option.first() {
-        Some(word) if !word.starts_with('-') => {
-            let message = format!("--run-option {word}: not an option, such as --read-only");
-            Err(command.error(ErrorKind::ValueValidation, message))
-        }
-        _ => Ok(cli),
-    }
+    // Only together do the words tell which of them are values.
+    value::run_options(&cli.build.change.run_option)
+        .map_err(|message| command.error(ErrorKind::ValueValidation, message))?;
+    Ok(cli)
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
@@ -360,6 +356,7 @@ mod tests {
             ["--cmd", "[a"],
             ["--workdir", "work"],
             ["--run-option", "read-only"],
+            ["--run-option", "--read-onyl"],
         ] {
             let args = [&["elfuse-bundle", "alpine"], &value[..]].concat();
             let error = parse(args).unwrap_err();

@@ -4,12 +4,17 @@
 //! What cannot be meant is wrong usage, and told before anything is fetched. The
 //! values stay the text that provenance records and `update` reads again.
 
+use std::ffi::OsString;
+
 use anyhow::{Context, ensure};
+use elfuse_runs::options::{self, WrongOption};
 
 use crate::reference::Reference;
 use crate::source;
 use crate::transform::inject::What;
 use crate::transform::{Addition, TransformError};
+
+const RUN_OPTIONS_HINT: &str = "hint: any bundle's --elfuse-help lists what there is";
 
 /// `HOST_PATH:CONTAINER_PATH` of a file.
 pub(super) fn file(text: &str) -> Result<String, TransformError> {
@@ -44,6 +49,19 @@ pub(super) fn absolute(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("expected an absolute path")
+    }
+}
+
+/// The words of all `--run-option`: options that a run of the bundle takes. Their
+/// values are left to the run, since they may depend on its machine.
+pub(super) fn run_options(words: &[String]) -> Result<(), String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let rest = options::read(&words, &mut |_| Ok::<_, WrongOption>(()));
+    match rest.map_err(|wrong| format!("--run-option {wrong}\n{RUN_OPTIONS_HINT}"))? {
+        [] => Ok(()),
+        [word, ..] => Err(format!(
+            "--run-option {word:?}: not an option, such as --read-only\n{RUN_OPTIONS_HINT}"
+        )),
     }
 }
 
@@ -88,6 +106,30 @@ mod tests {
         assert!(remote("a/oci:1").is_ok());
         for text in ["oci:dir", "docker-archive:file", "A"] {
             assert!(remote(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn run_options_are_read_as_one_command_line() {
+        let check = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            run_options(&words)
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["-e", "A=B", "--read-only", "-w/x"]), Ok(()));
+        // What a value means is for the run.
+        assert_eq!(check(&["--memory=much"]), Ok(()));
+        for (words, why) in [
+            (&["A=B"][..], "not an option"),
+            (&["-e", "A=B", "C=D"], "\"C=D\": not an option"),
+            (&["--read-onyl"], "\"--read-onyl\": no such option"),
+            (&["-e"], "--env: NAME[=VALUE] must follow"),
+            (&["--init=no"], "takes no value"),
+            (&["--rm"], "--rm: not supported: what is written is gone"),
+        ] {
+            let message = check(words).unwrap_err();
+            let is_told = message.starts_with("--run-option ") && message.contains(why);
+            assert!(is_told, "{message}");
         }
     }
 

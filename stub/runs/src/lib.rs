@@ -6,11 +6,13 @@
 //! ([`record`]), a log ([`log`]) and a socket ([`control`]). The program holds a lock on
 //! its directory as long as it lives; so nobody takes a dead run for a living one, or
 //! another process that got the same number. Used by the stub, which makes runs, and by
-//! `elfuse-bundle ps|stop|logs|exec`. [`spare`] is what pruning means to both.
+//! `elfuse-bundle ps|stop|logs|exec`. [`spare`] is what pruning means to both, and
+//! [`options`] are those of a run, which can be baked into its bundle.
 #![forbid(unsafe_code)]
 
 pub mod control;
 pub mod log;
+pub mod options;
 mod place;
 pub mod record;
 pub mod spare;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use elfuse_payload::extract::ExtractError;
 use elfuse_payload::reader::PayloadError;
+use elfuse_runs::options::WrongOption;
 
 use crate::locate::LocateError;
 pub use crate::persist::PersistError;
@@ -117,7 +118,7 @@ impl StubError {
             Self::MakeDirectory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("name a directory that does not exist yet")
             }
-            Self::Option(OptionError::Unknown(_)) => {
+            Self::Option(OptionError::Wrong(WrongOption::Unknown(_))) => {
                 Some("--elfuse-help lists what there is; the program's own options come after --")
             }
             Self::Option(_) => Some("--elfuse-help lists what there is"),

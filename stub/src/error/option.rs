@@ -4,18 +4,17 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use elfuse_runs::options::WrongOption;
+
 /// What is wrong with an option.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionError {
-    /// An option that this version does not have.
-    #[error("read option {0:?}: no such option")]
-    Unknown(OsString),
-    /// An option of other container tools that bundles do not have.
+    /// Words that no bundle takes.
+    #[error("read option {0}")]
+    Wrong(#[from] WrongOption),
+    /// An option that bundles have, but not here.
     #[error("read option --{0}: not supported: {1}")]
     Refused(&'static str, &'static str),
-    /// An option at the end that needs one more word.
-    #[error("read option --{0}: {1} must follow")]
-    MissingValue(&'static str, &'static str),
     /// A value that makes no sense.
     #[error("read option --{option} {value:?}: {why}")]
     Bad {

@@ -9,8 +9,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use elfuse_runs::options::{Row, WrongOption};
+
 use super::Options;
-use super::table::ROWS;
 use crate::OptionError;
 
 /// The longest file that is read.
@@ -45,14 +46,15 @@ impl Options {
             None => (line, None),
         };
         let name = name.trim_ascii_end();
-        let row = ROWS.iter().find(|row| row.long.as_bytes() == name);
-        let row = row.ok_or_else(|| OptionError::Unknown(OsStr::from_bytes(name).to_owned()))?;
+        let unknown = || WrongOption::Unknown(OsStr::from_bytes(name).to_owned());
+        let row = Row::named(name).ok_or_else(unknown)?;
         if row.long == "config" || row.long.starts_with("elfuse-") {
             let why = "a file has options of a run only";
             return Err(OptionError::Refused(row.long, why));
         }
         let value = value.map(|value| OsStr::from_bytes(value.trim_ascii_start()));
-        self.apply(row, value, &[]).map(drop)
+        let (given, _) = row.given(value, &[])?;
+        self.apply(given)
     }
 }
 

@@ -3,21 +3,21 @@
 //! option; everything from there on is the guest's command line. Defaults baked
 //! into the bundle come first, then the words of `ELFUSE_OPTS`, then the command
 //! line; lists grow, single values are replaced. In a bundle made with `--cli` all
-//! arguments are the guest's. [`table`] has one row for each option; an option
-//! that this version lacks is refused by its name.
+//! arguments are the guest's. [`elfuse_runs::options`] knows the names, [`table`]
+//! what each option does; an option that this version lacks is refused by its name.
 
 mod config_file;
 mod table;
 mod value;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use elfuse_kernel::net::Published;
+use elfuse_runs::options::{self, Given};
 
 use crate::OptionError;
-use table::{ROWS, Row, Take};
 pub(crate) use value::{HostName, Secret, Tmpfs, Ulimit, Volume};
 
 /// What the stub was asked to do.
@@ -130,96 +130,24 @@ impl Options {
 
     /// Reads options up to the first word that is none.
     fn read<'a>(&mut self, words: &'a [OsString]) -> Result<&'a [OsString], OptionError> {
-        let mut rest = words;
-        while let [word, after @ ..] = rest {
-            let bytes = word.as_bytes();
-            rest = match bytes {
-                b"--" => return Ok(after),
-                [b'-', b'-', name @ ..] => self.read_long(word, name, after)?,
-                [b'-', letters @ ..] if !letters.is_empty() => {
-                    self.read_short(word, letters, after)?
-                }
-                _ => return Ok(rest),
-            };
-        }
-        Ok(rest)
+        options::read(words, &mut |given| self.apply(given))
     }
 
-    fn read_long<'a>(
-        &mut self,
-        word: &OsStr,
-        name: &[u8],
-        after: &'a [OsString],
-    ) -> Result<&'a [OsString], OptionError> {
-        let (name, attached) = match name.iter().position(|&byte| byte == b'=') {
-            Some(at) => (&name[..at], Some(OsStr::from_bytes(&name[at + 1..]))),
-            None => (name, None),
-        };
-        let row = ROWS.iter().find(|row| row.long.as_bytes() == name);
-        let row = row.ok_or_else(|| OptionError::Unknown(word.to_owned()))?;
-        self.apply(row, attached, after)
-    }
-
-    /// Letters of one word: flags, and at the end one that may have a value.
-    fn read_short<'a>(
-        &mut self,
-        word: &OsStr,
-        mut letters: &[u8],
-        after: &'a [OsString],
-    ) -> Result<&'a [OsString], OptionError> {
-        while let [letter, more @ ..] = letters {
-            let row = ROWS.iter().find(|row| row.short == Some(*letter));
-            let row = row.ok_or_else(|| OptionError::Unknown(word.to_owned()))?;
-            letters = more;
-            if !matches!(row.take, Take::Flag(_)) {
-                let more = more.strip_prefix(b"=").unwrap_or(more);
-                let attached = (!more.is_empty()).then(|| OsStr::from_bytes(more));
-                return self.apply(row, attached, after);
-            }
-            self.apply(row, None, after)?;
+    fn apply(&mut self, given: Given<'_>) -> Result<(), OptionError> {
+        match given {
+            Given::Flag(flag) => table::set_flag(self, flag),
+            Given::File(path) => self.read_file(path)?,
+            Given::Value {
+                option,
+                long,
+                value,
+            } => table::set_value(self, option, value).map_err(|why| OptionError::Bad {
+                option: long,
+                value: value.to_owned(),
+                why,
+            })?,
         }
-        Ok(after)
-    }
-
-    fn apply<'a>(
-        &mut self,
-        row: &'static Row,
-        attached: Option<&OsStr>,
-        after: &'a [OsString],
-    ) -> Result<&'a [OsString], OptionError> {
-        let bad = |value: &OsStr, why| OptionError::Bad {
-            option: row.long,
-            value: value.to_owned(),
-            why,
-        };
-        match (&row.take, attached) {
-            (Take::Refused(why), _) => Err(OptionError::Refused(row.long, why)),
-            (Take::Flag(set), None) => {
-                set(self);
-                Ok(after)
-            }
-            (Take::Flag(_), Some(value)) => Err(bad(value, "it takes no value")),
-            (Take::Value(_, set), Some(value)) => {
-                set(self, value).map_err(|why| bad(value, why))?;
-                Ok(after)
-            }
-            (Take::File, value) => {
-                let (path, after) = match (value, after) {
-                    (Some(path), _) => (path, after),
-                    (None, [path, after @ ..]) => (path.as_os_str(), after),
-                    (None, []) => return Err(OptionError::MissingValue(row.long, "FILE")),
-                };
-                self.read_file(path)?;
-                Ok(after)
-            }
-            (Take::Value(what, set), None) => {
-                let [value, after @ ..] = after else {
-                    return Err(OptionError::MissingValue(row.long, what));
-                };
-                set(self, value).map_err(|why| bad(value, why))?;
-                Ok(after)
-            }
-        }
+        Ok(())
     }
 }
 

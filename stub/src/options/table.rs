@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One row for each option: its names, what it takes, what it does, its line of
-//! `--elfuse-help`. Rows that refuse stand for options of other container tools
-//! that people will try.
+//! What each option does, and the text of `--elfuse-help`. The options' names are
+//! in [`elfuse_runs::options`].
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -9,295 +8,63 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use elfuse_kernel::net::Published;
+use elfuse_runs::options::{Flag, ROWS, Take, Value};
 use elfuse_runs::spare::{parse_age, parse_size};
 
 use super::value::{self, Why, text};
 use super::{Action, CacheAction, EnvChange, Options};
 
-/// What an option takes, and what it does.
-pub(super) enum Take {
-    /// Nothing.
-    Flag(fn(&mut Options)),
-    /// A value of this name.
-    Value(&'static str, fn(&mut Options, &OsStr) -> Result<(), Why>),
-    /// A file with more options.
-    File,
-    /// Not in this version, and why.
-    Refused(&'static str),
-}
-
-/// An option.
-pub(super) struct Row {
-    pub(super) long: &'static str,
-    pub(super) short: Option<u8>,
-    pub(super) take: Take,
-    pub(super) help: &'static str,
-}
-
-const fn flag(long: &'static str, set: fn(&mut Options), help: &'static str) -> Row {
-    Row {
-        long,
-        short: None,
-        take: Take::Flag(set),
-        help,
+/// Sets an option without a value.
+pub(super) fn set_flag(o: &mut Options, flag: Flag) {
+    match flag {
+        Flag::ReadOnly => o.is_read_only = true,
+        Flag::RmPersist => o.forgets_persisted = true,
+        Flag::Interactive => (),
+        Flag::Tty => o.needs_terminal = true,
+        Flag::SshAgent => o.has_agent = true,
+        Flag::Init => o.has_init = true,
+        Flag::Detach => o.is_detached = true,
+        Flag::Debug => o.explains = true,
+        Flag::Strace => o.is_traced = true,
+        Flag::Stats => o.shows_stats = true,
+        Flag::Inspect => o.action = Some(Action::Inspect),
+        Flag::Doctor => o.action = Some(Action::Doctor),
+        Flag::Json => o.is_json = true,
+        Flag::Version => o.action = Some(Action::Version),
+        Flag::Help => o.action = Some(Action::Help),
     }
 }
 
-const fn value(
-    long: &'static str,
-    what: &'static str,
-    set: fn(&mut Options, &OsStr) -> Result<(), Why>,
-    help: &'static str,
-) -> Row {
-    Row {
-        long,
-        short: None,
-        take: Take::Value(what, set),
-        help,
-    }
+/// Sets an option with a value.
+pub(super) fn set_value(o: &mut Options, option: Value, value: &OsStr) -> Result<(), Why> {
+    let set = match option {
+        Value::Entrypoint => entrypoint,
+        Value::Workdir => workdir,
+        Value::Env => env,
+        Value::EnvFile => env_file,
+        Value::User => user,
+        Value::Volume => volume,
+        Value::Tmpfs => tmpfs,
+        Value::Secret => secret,
+        Value::Persist => persist,
+        Value::Hostname => hostname,
+        Value::AddHost => add_host,
+        Value::Dns => dns,
+        Value::DnsSearch => dns_search,
+        Value::Network => network,
+        Value::Publish => publish,
+        Value::Ulimit => ulimit,
+        Value::Memory => memory,
+        Value::Cpus => cpus,
+        Value::PidsLimit => tasks,
+        Value::Name => name,
+        Value::Extract => extract,
+        Value::Cache => cache,
+        Value::OlderThan => older_than,
+        Value::KeepBytes => keep_bytes,
+    };
+    set(o, value)
 }
-
-const fn refused(long: &'static str, why: &'static str) -> Row {
-    Row {
-        long,
-        short: None,
-        take: Take::Refused(why),
-        help: "",
-    }
-}
-
-impl Row {
-    const fn short(mut self, letter: u8) -> Self {
-        self.short = Some(letter);
-        self
-    }
-}
-
-/// Every option, in the order of `--elfuse-help`.
-pub(super) static ROWS: &[Row] = &[
-    value(
-        "entrypoint",
-        "PROGRAM",
-        entrypoint,
-        "Run this instead of the image's program",
-    ),
-    value("workdir", "DIR", workdir, "Start in this directory").short(b'w'),
-    value(
-        "env",
-        "NAME[=VALUE]",
-        env,
-        "Set a variable, or pass the host's on",
-    )
-    .short(b'e'),
-    value(
-        "env-file",
-        "FILE",
-        env_file,
-        "Set the variables in this file, one a line",
-    ),
-    value(
-        "user",
-        "USER[:GROUP]",
-        user,
-        "Run as this user, by name or number",
-    )
-    .short(b'u'),
-    value(
-        "volume",
-        "HOST:GUEST[:ro]",
-        volume,
-        "Show a host file or directory in the guest",
-    )
-    .short(b'v'),
-    value(
-        "tmpfs",
-        "DIR[:OPTIONS]",
-        tmpfs,
-        "Mount memory here; options such as size=64m",
-    ),
-    value(
-        "secret",
-        "ID=FILE",
-        secret,
-        "Show a file as /run/secrets/ID, to the program's user only",
-    ),
-    flag(
-        "read-only",
-        |o| o.is_read_only = true,
-        "Refuse writes to the root file system",
-    ),
-    value(
-        "persist",
-        "NAME|DIR",
-        persist,
-        "Keep what is written, under a name or in a directory",
-    ),
-    flag(
-        "rm-persist",
-        |o| o.forgets_persisted = true,
-        "With --persist: forget what was kept before",
-    ),
-    value("hostname", "NAME", hostname, "The guest's host name").short(b'h'),
-    value(
-        "add-host",
-        "NAME:ADDRESS",
-        add_host,
-        "Add a line to /etc/hosts",
-    ),
-    value(
-        "dns",
-        "ADDRESS",
-        dns,
-        "Ask this name server instead of the host's",
-    ),
-    value(
-        "dns-search",
-        "DOMAIN",
-        dns_search,
-        "Search names in this domain",
-    ),
-    value(
-        "network",
-        "host|none",
-        network,
-        "Have the host's network (so it is anyway), or none",
-    ),
-    value("net", "host|none", network, "The same"),
-    value(
-        "publish",
-        "[ADDRESS:]HOST:GUEST[/udp]",
-        publish,
-        "Let the guest's port be another of the host's",
-    )
-    .short(b'p'),
-    value("ulimit", "NAME=SOFT[:HARD]", ulimit, "Set a resource limit"),
-    value(
-        "memory",
-        "SIZE",
-        memory,
-        "Memory of the guest, such as 512m",
-    )
-    .short(b'm'),
-    value("cpus", "NUMBER", cpus, "Processors of the guest"),
-    value(
-        "pids-limit",
-        "NUMBER",
-        tasks,
-        "Most processes and threads at once",
-    ),
-    flag(
-        "interactive",
-        |_| (),
-        "Nothing: standard input is always there",
-    )
-    .short(b'i'),
-    flag(
-        "tty",
-        |o| o.needs_terminal = true,
-        "Fail if there is no terminal",
-    )
-    .short(b't'),
-    flag(
-        "ssh-agent",
-        |o| o.has_agent = true,
-        "Let programs ask your ssh agent",
-    ),
-    flag(
-        "init",
-        |o| o.has_init = true,
-        "Put a process before the program that reaps orphans",
-    ),
-    flag(
-        "detach",
-        |o| o.is_detached = true,
-        "Go on in the background and print the run's name",
-    )
-    .short(b'd'),
-    value(
-        "name",
-        "NAME",
-        name,
-        "Name the run, for elfuse-bundle ps, stop, logs and exec",
-    ),
-    Row {
-        long: "config",
-        short: None,
-        take: Take::File,
-        help: "Take options from this file, a NAME or NAME = VALUE a line",
-    },
-    flag(
-        "debug",
-        |o| o.explains = true,
-        "Print the steps of the start",
-    ),
-    flag("strace", |o| o.is_traced = true, "Print every system call"),
-    flag(
-        "stats",
-        |o| o.shows_stats = true,
-        "Print counters at the end",
-    ),
-    flag(
-        "elfuse-inspect",
-        |o| o.action = Some(Action::Inspect),
-        "Describe the image inside, with --json for programs",
-    ),
-    value(
-        "elfuse-extract",
-        "DIR",
-        extract,
-        "Unpack the image's files into DIR, a new directory",
-    ),
-    value(
-        "elfuse-cache",
-        "ACTION",
-        cache,
-        "Look after unpacked images: status, prune, or detach their volume",
-    ),
-    value(
-        "older-than",
-        "AGE",
-        older_than,
-        "With prune: only what was not used for so long: a number and s, m, h or d",
-    ),
-    value(
-        "keep-bytes",
-        "SIZE",
-        keep_bytes,
-        "With prune: the longest unused, until SIZE is left, such as 512m or 5g (of 1024 MiB)",
-    ),
-    flag(
-        "elfuse-doctor",
-        |o| o.action = Some(Action::Doctor),
-        "Check whether this machine runs bundles; exit status 1 if not",
-    ),
-    flag(
-        "json",
-        |o| o.is_json = true,
-        "With --elfuse-inspect, -cache, -doctor and --stats: print JSON",
-    ),
-    flag(
-        "elfuse-version",
-        |o| o.action = Some(Action::Version),
-        "Print the version of the carrier program",
-    ),
-    flag(
-        "elfuse-help",
-        |o| o.action = Some(Action::Help),
-        "Print this",
-    ),
-    refused(
-        "rm",
-        "what is written is gone afterwards unless --persist is given",
-    ),
-    refused("privileged", "there are no privileges of the host to give"),
-    refused(
-        "cap-add",
-        "the guest's root has all capabilities over the guest",
-    ),
-    refused("cap-drop", "run as another user with -u"),
-    refused("mount", "use -v or --tmpfs"),
-    refused("platform", "a bundle is for linux/arm64"),
-];
 
 fn entrypoint(o: &mut Options, value: &OsStr) -> Result<(), Why> {
     o.entrypoint = Some(value.as_bytes().to_vec());

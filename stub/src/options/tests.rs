@@ -4,8 +4,9 @@
 use std::ffi::OsString;
 
 use elfuse_machine::host::net::Kind;
+use elfuse_runs::options::{ROWS, Take};
 
-use super::{Action, EnvChange, Options, Take, help, table};
+use super::{Action, EnvChange, Options, help};
 
 fn words(args: &[&str]) -> Vec<OsString> {
     args.iter().map(OsString::from).collect()
@@ -59,7 +60,7 @@ fn what_is_not_known_is_refused_by_name() {
             .contains("--frobnicate")
     );
     assert!(read(&["-iz"]).unwrap_err().contains("-iz"));
-    for row in table::ROWS {
+    for row in ROWS {
         if matches!(row.take, Take::Refused(_)) {
             let error = read(&[&format!("--{}", row.long)]).unwrap_err();
             assert!(error.contains(&format!("--{}", row.long)), "{error}");
@@ -70,7 +71,7 @@ fn what_is_not_known_is_refused_by_name() {
 #[test]
 fn help_names_every_option_that_works() {
     let text = help();
-    for row in table::ROWS {
+    for row in ROWS {
         let is_named = text.contains(&format!("--{} ", row.long));
         assert_eq!(
             is_named,
