@@ -23,6 +23,7 @@ pub mod reader;
 pub mod seekable;
 pub mod segment;
 pub mod toc;
+mod tune;
 
 pub use digest::{Digest, InvalidDigest, Sha256Stream};
 pub use read_at::{FileRange, Range, ReadAt};

@@ -11,7 +11,9 @@
 use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CParameter, Strategy, compress_bound, find_frame_compressed_size};
+use zstd::zstd_safe::{CParameter, compress_bound, find_frame_compressed_size};
+
+use crate::tune::Tuner;
 
 /// Uncompressed bytes of every data frame but the last.
 pub const FRAME_LEN: u32 = 8 << 20;
@@ -184,13 +186,11 @@ fn parse_frame(bytes: &[u8; TABLE_ENTRY]) -> FrameInfo {
 /// The level whose parameters are chosen here, per frame.
 pub const DEFAULT_LEVEL: i32 = 3;
 
-/// Of a hundred bytes of a program, at least so many are control characters.
-const CONTROL_PERCENT: usize = 5;
-
 /// Makes frames that carry their length and checksum.
 pub struct FrameCompressor {
     zstd: Compressor<'static>,
     level: i32,
+    tuner: Tuner,
 }
 
 impl FrameCompressor {
@@ -206,7 +206,8 @@ impl FrameCompressor {
             // A match may be as far away as the frame is long.
             zstd.set_parameter(CParameter::WindowLog(FRAME_LEN.ilog2()))?;
         }
-        Ok(Self { zstd, level })
+        let tuner = Tuner::new();
+        Ok(Self { zstd, level, tuner })
     }
 
     /// Compresses `data` as one frame into `frame`, whose old contents are
@@ -219,7 +220,9 @@ impl FrameCompressor {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if self.level == DEFAULT_LEVEL {
-            self.tune(is_text(data))?;
+            let parameters = self.tuner.parameters(data);
+            let set = |parameter| self.zstd.set_parameter(parameter);
+            parameters.into_iter().try_for_each(set)?;
         }
         frame.clear();
         frame.reserve(compress_bound(data.len()));
@@ -233,26 +236,6 @@ impl FrameCompressor {
             checksum,
         })
     }
-
-    /// Text needs the second table, which finds long matches; programs are as
-    /// small and much faster without. docs/decisions/0011 has numbers.
-    fn tune(&mut self, is_text: bool) -> io::Result<()> {
-        let parameters = if is_text {
-            [
-                CParameter::Strategy(Strategy::ZSTD_dfast),
-                CParameter::HashLog(16),
-                CParameter::MinMatch(5),
-            ]
-        } else {
-            [
-                CParameter::Strategy(Strategy::ZSTD_fast),
-                CParameter::HashLog(17),
-                CParameter::MinMatch(6),
-            ]
-        };
-        let set = |parameter| self.zstd.set_parameter(parameter);
-        parameters.into_iter().try_for_each(set)
-    }
 }
 
 impl std::fmt::Debug for FrameCompressor {
@@ -261,19 +244,6 @@ impl std::fmt::Debug for FrameCompressor {
             .field("level", &self.level)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a frame is mostly text, from a few bytes here and there.
-fn is_text(data: &[u8]) -> bool {
-    const EVERY: usize = 1 << 15;
-    const TAKEN: usize = 128;
-    let samples = data.chunks(EVERY).flat_map(|part| part.iter().take(TAKEN));
-    let count = data
-        .chunks(EVERY)
-        .map(|part| part.len().min(TAKEN))
-        .sum::<usize>();
-    let is_control = |byte: &&u8| matches!(byte, 0..=8 | 14..=31);
-    samples.filter(is_control).count() * 100 < count * CONTROL_PERCENT
 }
 
 /// Decompresses exactly one frame of exactly `info`'s lengths into `data`,
@@ -318,37 +288,16 @@ fn narrow(length: usize) -> io::Result<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEFAULT_LEVEL, FrameCompressor, is_text};
-
-    /// Words, and words among small numbers as in a program.
-    fn samples() -> (Vec<u8>, Vec<u8>) {
-        let mut random = 1_u32;
-        let mut next = || {
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            random >> 16
-        };
-        let (mut text, mut program) = (Vec::new(), Vec::new());
-        for _ in 0..40_000 {
-            text.extend(format!("word{} \u{e9}t\u{e9}\t", next() % 500).bytes());
-            program.extend(format!("sym{}", next() % 500).bytes());
-            program.extend((next() % 90).to_le_bytes());
-        }
-        (text, program)
-    }
-
-    #[test]
-    fn text_and_programs_are_told_apart() {
-        let (text, program) = samples();
-        assert!(is_text(&text) && is_text("\u{4e16}\u{754c}\n".repeat(9000).as_bytes()));
-        assert!(!is_text(&program) && !is_text(&[0; 99]));
-    }
+    use super::{DEFAULT_LEVEL, FrameCompressor};
+    use crate::tune::tests::samples;
 
     #[test]
     fn frames_do_not_depend_on_what_was_compressed_before() {
         let (text, program) = samples();
+        let twice = program.repeat(2);
         for level in [1, DEFAULT_LEVEL, 19] {
             let mut used = FrameCompressor::new(level).expect("a level");
-            for data in [&text, &program, &text, &program] {
+            for data in [&text, &program, &twice, &text, &program] {
                 let (mut frame, mut fresh) = (vec![7; 3], Vec::new());
                 used.compress(data, &mut frame).expect("memory");
                 let mut compressor = FrameCompressor::new(level).expect("a level");

@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::transform::inject::Added;
 
 /// Changes when the same input gives other bytes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Ends an entry: length of the trailer, then this.
 const MAGIC: &[u8; 8] = b"ELFSQ\0\0\x01";
