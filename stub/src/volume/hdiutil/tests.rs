@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The requests as command lines, to scripts in hdiutil's place.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::{Detach, DiskImages, Hdiutil, ImageError};
@@ -15,8 +15,12 @@ fn tool(dir: &Path, script: &str) -> Hdiutil {
         "#!/bin/sh\nprintf '%s\\n' \"$*\" >> {}\n{script}\n",
         log.display()
     );
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // By another process: a test that forks while this one has the file open for
+    // writing keeps it so, and then nobody can execute it.
+    let write = ["-c", "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"];
+    let mut shell = Command::new("/bin/sh");
+    let written = shell.args(write).arg(&path).arg(text).status().unwrap();
+    assert!(written.success());
     Hdiutil {
         hdiutil: path.clone(),
         diskutil: path,
