@@ -23,4 +23,5 @@ pub use diff::{Aspect, Change, Differences, compare};
 pub use error::BundleError;
 pub use open::Bundle;
 pub use tree::{LookupError, Tree, escaped, text};
+pub(crate) use write::parent_of;
 pub use write::{Contents, Overwrite, check_output, read_stub};

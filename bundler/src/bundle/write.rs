@@ -188,7 +188,8 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     Ok(temporary)
 }
 
-fn parent_of(path: &Path) -> &Path {
+/// The directory that a file to be written belongs in.
+pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

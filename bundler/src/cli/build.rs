@@ -133,10 +133,7 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
     }
     let request = Request {
         images: &images,
-        squash: SquashOptions {
-            epoch,
-            ..args.change.squash(store.scratch_dir())?
-        },
+        squash: args.change.squash(store.scratch_dir(), epoch)?,
         overrides: args.change.overrides()?,
         transforms: args.change.transforms(),
         run_options: args.change.run_option.clone(),
@@ -154,7 +151,11 @@ pub(super) fn run(args: &BuildArgs, global: &Global) -> anyhow::Result<Outcome> 
 }
 
 impl ChangeArgs {
-    pub(super) fn squash(&self, scratch: PathBuf) -> anyhow::Result<SquashOptions> {
+    pub(super) fn squash(
+        &self,
+        scratch: PathBuf,
+        epoch: Option<i64>,
+    ) -> anyhow::Result<SquashOptions> {
         let files = self
             .add_file
             .iter()
@@ -178,7 +179,7 @@ impl ChangeArgs {
                 additions: files.chain(dirs).collect::<Result<_, _>>()?,
                 strip,
             },
-            epoch: self.source_date_epoch,
+            epoch,
             level: self.compression_level,
             threads: threads(),
             scratch,

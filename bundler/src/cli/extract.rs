@@ -15,7 +15,7 @@ use elfuse_payload::extract::{Attribute, ExtractOptions, Names, Special, extract
 
 use super::fetch::threads;
 use super::{Global, Outcome};
-use crate::bundle::{Bundle, Tree};
+use crate::bundle::{Bundle, Tree, parent_of};
 
 /// What to extract, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -97,10 +97,7 @@ fn absolute(dir: &Path) -> anyhow::Result<PathBuf> {
     let name = dir
         .file_name()
         .context("extract: no name for the directory")?;
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent_of(dir);
     let parent = fs::canonicalize(parent).with_context(|| format!("open {}", parent.display()))?;
     Ok(parent.join(name))
 }

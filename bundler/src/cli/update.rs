@@ -59,11 +59,9 @@ pub(super) fn run(args: &UpdateArgs, global: &Global) -> anyhow::Result<Outcome>
     let store = global.open_store()?;
     let progress = global.progress();
     let images = args.load(provenance, &store, &*progress)?;
-    let mut squash = change.squash(store.scratch_dir())?;
-    squash.epoch = provenance.source_date_epoch;
     let request = Request {
         images: &images,
-        squash,
+        squash: change.squash(store.scratch_dir(), provenance.source_date_epoch)?,
         overrides: change.overrides()?,
         transforms: provenance.transforms.clone(),
         run_options: provenance.run_options.clone(),

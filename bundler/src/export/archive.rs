@@ -12,7 +12,7 @@ use elfuse_payload::{Digest, ReadAt, Sha256Stream};
 use serde_json::json;
 
 use super::{ExportError, Outgoing, check, io_error, layout};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, parent_of};
 use crate::progress::Progress;
 
 pub(super) fn write_oci(
@@ -95,7 +95,7 @@ impl<'a> Archive<'a> {
         let made = tempfile::Builder::new()
             .prefix(".export.")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(layout::parent_of(path));
+            .tempfile_in(parent_of(path));
         Ok(Self {
             path,
             out: BufWriter::new(made.map_err(io_error("write", path))?),

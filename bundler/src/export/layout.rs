@@ -13,6 +13,7 @@ use elfuse_payload::Digest;
 use serde_json::{Value, json};
 
 use super::{ExportError, Outgoing, io_error};
+use crate::bundle::parent_of;
 use crate::progress::Progress;
 
 /// Contents of the file `oci-layout`.
@@ -50,13 +51,6 @@ pub(super) fn write(
             Ok(())
         }
         Err(error) => Err(io_error("open", dir)(error)),
-    }
-}
-
-pub(super) fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use elfuse_payload::segment::SectionKind;
 use elfuse_payload::{Digest, FileRange, Range, ReadAt, Sha256Stream};
 use flate2::write::GzEncoder;
+use oci_spec::image::MediaType;
 use serde_json::{Value, json};
 
 use super::{ExportError, check, io_error};
@@ -24,7 +25,6 @@ use crate::progress::Progress;
 
 /// What gzip(1) and most builders of images use.
 const GZIP_LEVEL: u32 = 6;
-const GZIP_MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Bytes read at once.
 const BLOCK: usize = 1 << 20;
 
@@ -165,7 +165,7 @@ fn member(data: &[u8]) -> io::Result<Vec<u8>> {
 fn manifest(json: &[u8], digest: Digest, size: u64) -> io::Result<Vec<u8>> {
     let mut manifest: Value = serde_json::from_slice(json)?;
     manifest["layers"] = json!([{
-        "mediaType": GZIP_MEDIA_TYPE,
+        "mediaType": MediaType::ImageLayerGzip,
         "digest": digest,
         "size": size,
     }]);
@@ -188,7 +188,8 @@ mod tests {
         let old = br#"{"config":{"size":1},"layers":[{"size":2}],"schemaVersion":2}"#;
         let digest = Digest::of(b"layer");
         let new: Value = serde_json::from_slice(&manifest(old, digest, 7).unwrap()).unwrap();
-        let layer = json!({"mediaType": GZIP_MEDIA_TYPE, "digest": digest.to_string(), "size": 7});
+        let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+        let layer = json!({"mediaType": media_type, "digest": digest.to_string(), "size": 7});
         let expected = json!({"config": {"size": 1}, "layers": [layer], "schemaVersion": 2});
         assert_eq!(new, expected);
     }

@@ -168,9 +168,7 @@ impl Pieces {
             used: 0,
         }
     }
-}
 
-impl Pieces {
     /// What of the current piece is left.
     fn rest(&self) -> &[u8] {
         let chunk = self.current.as_deref();
